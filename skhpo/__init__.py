@@ -1,0 +1,15 @@
+"""Hyperparameter search that replaces scikit-learn's by changing one word."""
+
+from skhpo._search.grid import GridSearch
+from skhpo._search.random import RandomSearch
+from skhpo.space import Categorical, Integer, Real
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Categorical",
+    "GridSearch",
+    "Integer",
+    "RandomSearch",
+    "Real",
+]

@@ -1,0 +1,305 @@
+"""Fit and score one candidate on one split; the only caller of ``estimator.fit``.
+
+What happens here is what scikit-learn's searches do for each fit, in the same order,
+with the same messages. The difference is that fits which cannot write to their data
+are given the same slice of it.
+"""
+
+import time
+from traceback import format_exc
+from typing import NamedTuple
+
+import numpy as np
+from joblib.logger import short_format_time
+from sklearn.base import clone
+
+from skhpo._evaluation.stops import watch_callbacks
+from skhpo._sklearn import MultimetricScorer, score
+from skhpo.trial import SplitResult
+
+_SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
+
+
+class Unit(NamedTuple):
+    """The smallest piece of work: one candidate on one split.
+
+    Parameters
+    ----------
+    number : int
+        Row of the candidate in ``cv_results_``.
+    params : dict of str to object
+        What ``set_params`` receives.
+    split : int
+        Which split.
+    context : CallbackContext or None
+        Where scikit-learn's callbacks are told about this fit.
+    """
+
+    number: int
+    params: dict
+    split: int
+    context: object = None
+
+
+class Evaluator:
+    """Everything a worker needs to evaluate a unit of this search.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned for every fit.
+    splits : Splits
+        Data and splits.
+    scorer : callable
+        As made by scikit-learn's ``check_scoring``, or the user's own.
+    return_train_score : bool
+        Whether the training part is scored too.
+    error_score : "raise" or float
+        Score of a fit that fails.
+    verbose : int
+        As in scikit-learn: above 1 each fit prints a line.
+    n_candidates : int or None
+        How many candidates there will be, for messages.
+    search : estimator
+        The search itself, for callbacks; None when there are none.
+    """
+
+    def __init__(
+        self,
+        estimator,
+        splits,
+        *,
+        scorer,
+        return_train_score,
+        error_score,
+        verbose,
+        n_candidates=None,
+        search=None,
+    ):
+        self.estimator = estimator
+        self.splits = splits
+        self.scorer = scorer
+        self.return_train_score = return_train_score
+        self.error_score = error_score
+        self.verbose = verbose
+        self.n_candidates = n_candidates
+        self.search = search
+        self._base_cannot_write = _cannot_write(estimator)
+        self._scorer_cannot_write = _scorer_cannot_write(scorer)
+
+    def evaluate(self, unit):
+        """Fit and score one unit.
+
+        Parameters
+        ----------
+        unit : Unit
+            What to evaluate.
+
+        Returns
+        -------
+        result : SplitResult
+            Scores and times, or the traceback of the fit and ``error_score``.
+        """
+        if self.verbose > 9:
+            print(_start_line(self, unit))
+        estimator = clone(self.estimator)
+        # Values may be estimators, which other fits use as well.
+        estimator.set_params(**clone(unit.params, safe=False))
+        share = self._may_share(estimator, unit)
+        start = time.time()
+        train = self.splits.train(
+            unit.split,
+            estimator,
+            share=share and (self._scorer_cannot_write or not self.return_train_score),
+        )
+        test = self.splits.test(
+            unit.split, estimator, share=share and self._scorer_cannot_write
+        )
+        error, stop = None, False
+        watchers = [] if unit.context is None else watch_callbacks(unit.context)
+        try:
+            self._fit(estimator, train, unit.context)
+        except Exception as exception:
+            if self.error_score == "raise":
+                raise
+            if share and "read-only" in str(exception):
+                # It does write to its data, against what its class promises.
+                self._base_cannot_write = False
+                return self.evaluate(unit)
+            fit_time, score_time = time.time() - start, 0.0
+            error = format_exc()
+            test_scores = self._error_scores()
+            train_scores = self._error_scores() if self.return_train_score else None
+        else:
+            fit_time = time.time() - start
+            test_scores = self._score_test(estimator, test, unit)
+            score_time = time.time() - start - fit_time
+            train_scores = None
+            if self.return_train_score:
+                params = self.splits.train_score_params(unit.split)
+                train_scores = self._score(estimator, train._replace(params=params))
+        finally:
+            if unit.context is not None:
+                stop = unit.context.call_on_fit_task_end(
+                    estimator=self.search,
+                    X=train.X,
+                    y=train.y,
+                    metadata=_callback_metadata(train),
+                )
+                stop |= any(watcher.stop for watcher in watchers)
+        result = SplitResult(
+            test_scores, train_scores, fit_time, score_time, error, stop
+        )
+        if self.verbose > 1:
+            print(_end_line(self, unit, result))
+        return result
+
+    def repeat(self, unit, result):
+        """Report `unit`, whose `result` another fit has given, as if it had been run.
+
+        Called in the main thread, for each split of a candidate that repeats an
+        earlier one.
+        """
+        if self.verbose > 9:
+            print(_start_line(self, unit))
+        if unit.context is not None:
+            part = self.splits.train(unit.split, self.estimator, share=False)
+            told = dict(
+                estimator=self.search,
+                X=part.X,
+                y=part.y,
+                metadata=_callback_metadata(part),
+            )
+            unit.context.call_on_fit_task_begin(**told)
+            unit.context.call_on_fit_task_end(**told)
+        if self.verbose > 1:
+            print(_end_line(self, unit, result))
+
+    def repeats_itself(self, params):
+        """Tell whether two evaluations of `params` must give the same scores.
+
+        They need not if some ``random_state`` is None.
+        """
+        estimator = clone(self.estimator).set_params(**clone(params, safe=False))
+        return not any(
+            name.rpartition("__")[2] == "random_state" and value is None
+            for name, value in estimator.get_params(deep=True).items()
+        )
+
+    def _fit(self, estimator, train, context):
+        if context is None:
+            if train.y is None:
+                estimator.fit(train.X, **train.params)
+            else:
+                estimator.fit(train.X, train.y, **train.params)
+        else:
+            with context.propagate_callback_context(estimator):
+                context.call_on_fit_task_begin(
+                    estimator=self.search,
+                    X=train.X,
+                    y=train.y,
+                    metadata=_callback_metadata(train),
+                )
+                self._fit(estimator, train, None)
+
+    def _score_test(self, estimator, test, unit):
+        if not test.shared:
+            return self._score(estimator, test)
+        try:
+            return score(estimator, test.X, test.y, self.scorer, test.params, "raise")
+        except Exception:
+            # Let it fail once more on data of its own: then the failure, and what
+            # scikit-learn makes of it, has nothing to do with sharing.
+            test = self.splits.test(unit.split, estimator, share=False)
+            return self._score(estimator, test)
+
+    def _score(self, estimator, part):
+        return score(
+            estimator, part.X, part.y, self.scorer, part.params, self.error_score
+        )
+
+    def _error_scores(self):
+        if isinstance(self.scorer, MultimetricScorer):
+            return dict.fromkeys(self.scorer._scorers, self.error_score)
+        return self.error_score
+
+    def _may_share(self, estimator, unit):
+        if unit.context is not None or not self.splits.may_share(estimator):
+            return False
+        if all(
+            isinstance(value, _SCALARS) and "copy" not in name
+            for name, value in unit.params.items()
+        ):
+            return self._base_cannot_write
+        return self._base_cannot_write and _cannot_write(estimator)
+
+
+def _cannot_write(value):
+    """Tell whether `value` leaves the data it is given as they are.
+
+    True for scikit-learn's own classes (exact type, all the way down) that are not
+    told to save a copy; they are tested to accept read-only data. A function of the
+    user's may do anything.
+    """
+    if isinstance(value, list | tuple):
+        return all(_cannot_write(item) for item in value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return type(value).__module__.startswith("sklearn.") and all(
+            _cannot_write(param) and not ("copy" in name and param is False)
+            for name, param in value.get_params(deep=False).items()
+        )
+    return not callable(value)
+
+
+def _scorer_cannot_write(scorer):
+    """Tell whether `scorer` is one of scikit-learn's, with a metric of its own."""
+    if isinstance(scorer, MultimetricScorer):
+        return False
+    # Without a metric it is the one that calls the estimator's own ``score``.
+    metric = getattr(scorer, "_score_func", scorer)
+    return all(
+        item.__module__.startswith("sklearn.") for item in (type(scorer), metric)
+    )
+
+
+def _callback_metadata(part):
+    weight = part.params.get("sample_weight")
+    return None if weight is None else {"sample_weight": weight}
+
+
+def _progress(evaluator, unit):
+    message = ""
+    if evaluator.verbose > 2:
+        message = f" {unit.split + 1}/{len(evaluator.splits.indices)}"
+        if evaluator.verbose > 9:
+            message += f"; {unit.number + 1}/{evaluator.n_candidates or '?'}"
+    return message
+
+
+def _params_text(unit):
+    return ", ".join(f"{name}={unit.params[name]}" for name in sorted(unit.params))
+
+
+def _start_line(evaluator, unit):
+    line = f"[CV{_progress(evaluator, unit)}] START {_params_text(unit)}"
+    return f"{line}{(80 - len(line)) * '.'}"
+
+
+def _end_line(evaluator, unit, result):
+    params = _params_text(unit)
+    text = params + (";" if params else "")
+    if evaluator.verbose > 2:
+        train, test = result.train_scores, result.test_scores
+        if isinstance(test, dict):
+            for name in sorted(test):
+                text += f" {name}: ("
+                if train is not None:
+                    text += f"train={train[name]:.3f}, "
+                text += f"test={test[name]:.3f})"
+        elif train is not None:
+            text += f", score=(train={train:.3f}, test={test:.3f})"
+        else:
+            text += f", score={test:.3f}"
+    text += f" total time={short_format_time(result.fit_time + result.score_time)}"
+    head = f"[CV{_progress(evaluator, unit)}] END "
+    return head + "." * (80 - len(head) - len(text)) + text

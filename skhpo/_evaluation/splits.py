@@ -1,0 +1,127 @@
+"""The splits of a search, drawn once, and the data of each split."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import get_tags
+
+from skhpo._sklearn import check_method_params, device, get_namespace, safe_split
+
+# Bytes of sliced data that one process keeps for fits that cannot write to it.
+MAX_SHARED_BYTES = 64 * 2**20
+
+
+class Part(NamedTuple):
+    """One side of a split: data, and the parameters sliced along with it.
+
+    A shared part is given to several fits, and read-only.
+    """
+
+    X: object
+    y: object
+    params: dict
+    shared: bool = False
+
+
+class Splits:
+    """Data, and the row numbers of the training and test part of every split.
+
+    Parameters
+    ----------
+    X, y : indexable, of length n_samples
+        As the user gave them; `y` may be None.
+    indices : list of (ndarray of shape (n_train,), ndarray of shape (n_test,))
+        Row numbers of the two parts of each split.
+    fit_params, score_params : dict
+        Parameters of the estimator's ``fit`` and of the scorer. Those with a length
+        of n_samples are sliced.
+    """
+
+    def __init__(self, X, y, indices, *, fit_params, score_params):
+        self.X = X
+        self.y = y
+        self.fit_params = fit_params
+        self.score_params = score_params
+        # Splitters that only know NumPy give NumPy indices; an X of another
+        # namespace or device wants its own.
+        xp, _ = get_namespace(X)
+        self.indices = [
+            (xp.asarray(train, device=device(X)), xp.asarray(test, device=device(X)))
+            for train, test in indices
+        ]
+        self._shareable = (
+            _is_plain_array(X)
+            and X.dtype != object
+            and (y is None or _is_plain_array(y))
+            and all(
+                _is_plain_array(value)
+                for value in (*fit_params.values(), *score_params.values())
+            )
+        )
+        self._shared = {}
+        self._n_shared_bytes = 0
+
+    def __getstate__(self):
+        return {**self.__dict__, "_shared": {}, "_n_shared_bytes": 0}
+
+    def train(self, number, estimator, *, share):
+        """Give the training part of split `number`.
+
+        Parameters
+        ----------
+        number : int
+            Which split.
+        estimator : estimator
+            Decides whether X is a square kernel, to be sliced both ways.
+        share : bool
+            Whether the part may be given to several fits. A shared part is
+            read-only; otherwise each call slices anew.
+
+        Returns
+        -------
+        part : Part
+            X, y and the fit parameters.
+        """
+        train, _ = self.indices[number]
+        return self._part(number, estimator, train, None, self.fit_params, share)
+
+    def test(self, number, estimator, *, share):
+        """Give the held-out part of split `number`, with the score parameters."""
+        train, test = self.indices[number]
+        return self._part(number, estimator, test, train, self.score_params, share)
+
+    def train_score_params(self, number):
+        """Slice the score parameters along the training part of split `number`."""
+        return check_method_params(
+            self.X, params=self.score_params, indices=self.indices[number][0]
+        )
+
+    def _part(self, number, estimator, rows, train, params, share):
+        key = number, train is None
+        if share and key in self._shared:
+            return self._shared[key]
+        X, y = safe_split(estimator, self.X, self.y, rows, train)
+        part = Part(X, y, check_method_params(self.X, params=params, indices=rows))
+        return self._keep(key, part) if share else part
+
+    def may_share(self, estimator):
+        """Tell whether the parts can be made read-only for this estimator."""
+        return self._shareable and not get_tags(estimator).input_tags.pairwise
+
+    def _keep(self, key, part):
+        """Make `part` read-only and keep it, while the cap allows."""
+        arrays = [part.X, *part.params.values()]
+        if part.y is not None:
+            arrays.append(part.y)
+        n_bytes = sum(array.nbytes for array in arrays)
+        if self._n_shared_bytes + n_bytes > MAX_SHARED_BYTES:
+            return part
+        for array in arrays:
+            array.flags.writeable = False
+        self._n_shared_bytes += n_bytes
+        self._shared[key] = part._replace(shared=True)
+        return self._shared[key]
+
+
+def _is_plain_array(value):
+    return type(value) in (np.ndarray, np.memmap)

@@ -1,0 +1,167 @@
+"""GridSearch: every point of a grid."""
+
+import numpy as np
+
+from skhpo._search.base import BaseSearch
+from skhpo._sklearn import BaseSearchCV
+from skhpo.space import Space, check_names
+from skhpo.strategies.grid import GridStrategy
+
+# A grid above this is a mistake unless something ends the search before its last
+# point: at 1 ms for a fit it would take hours, and its results gigabytes.
+MAX_UNBOUNDED_ROWS = 10_000_000
+
+
+class GridSearch(BaseSearch):
+    """Try every point of a grid; the replacement of GridSearchCV.
+
+    Scores, ranks, ``best_*`` and the keys of ``cv_results_`` are those of
+    scikit-learn's GridSearchCV, to the last bit. A point that stands in the grid more
+    than once keeps its rows and is evaluated once, unless a ``random_state`` of the
+    estimator is None.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted for each candidate; a clone, never itself.
+    param_grid : dict or list of dict
+        Values to try for each parameter: a list, tuple or array, or an
+        :class:`~skhpo.Integer` or :class:`~skhpo.Categorical`. A list of dicts gives
+        several grids, one after the other. Grids are not held in memory as a whole.
+    scoring : str, callable, list, tuple or dict, default=None
+        How predictions are judged, larger is better. A str, a callable with the
+        signature ``scorer(estimator, X, y)`` or None (the estimator's ``score``) give
+        one metric; a list or tuple of str, a dict of scorers, or a callable that
+        returns a dict give several.
+    n_jobs : int, default=None
+        Number of fits at a time, in the active joblib backend. None means 1, -1 all
+        processors. Results do not depend on it.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all data at the end. With several
+        metrics: the name of the one that decides, or False. A callable receives
+        ``cv_results_`` and returns the ``best_index_``; there is no ``best_score_``
+        then.
+    cv : int, splitter or iterable, default=None
+        The splits, drawn once for the whole search. None means 5 folds, an int that
+        many; stratified for classifiers.
+    verbose : int, default=0
+        Above 0 the size of the search is printed, above 1 a line for each fit, above
+        2 its scores, above 9 also its start.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many tasks joblib may hold ready for its workers.
+    error_score : "raise" or float, default=nan
+        Score of a fit that fails; "raise" raises the error.
+    return_train_score : bool, default=False
+        Whether the training part of each split is scored as well.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to (masked) ndarray
+        A row for each candidate: ``params``, ``param_*``, scores of every split, their
+        mean, standard deviation and rank, and times in seconds, exactly as
+        scikit-learn lays them out.
+    best_estimator_ : estimator
+        The best candidate, fitted on all data. Only if ``refit`` is not False.
+    best_score_ : float
+        Its mean held-out score. Not with several metrics and ``refit=False``, nor with
+        a callable ``refit``.
+    best_params_ : dict
+        Its parameters. Not with several metrics and ``refit=False``; the same holds
+        for ``best_index_``.
+    best_index_ : int
+        Its row in ``cv_results_``.
+    scorer_ : callable or dict of str to callable
+        What scored the candidates.
+    n_splits_ : int
+        Number of splits.
+    refit_time_ : float
+        Seconds that the fit on all data took. Only if ``refit`` is not False.
+    multimetric_ : bool
+        Whether there are several metrics.
+    classes_ : ndarray of shape (n_classes,)
+        Labels, if the best estimator is a classifier.
+    n_features_in_ : int
+        Number of features, if the best estimator knows it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if the best estimator knows them.
+    trials_ : list of Trial
+        Every candidate with the results of its splits: ``params``, ``status``
+        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ``errors`` (tracebacks by split) and ``group`` (the row whose fits answered for
+        this one).
+    stop_reason_ : str
+        Why the search ended: "all candidates evaluated" or
+        "stopped by a callback".
+    n_candidates_ : int
+        Number of rows of ``cv_results_``.
+    n_fits_ : int
+        Number of fits behind them, the refit not counted.
+    search_time_ : float
+        Seconds that the search took, the refit not counted.
+
+    See Also
+    --------
+    RandomSearch : Tries a given number of candidates from lists and distributions.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhpo import GridSearch
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = GridSearch(SVC(), {"kernel": ["linear", "rbf"], "C": [1, 10]})
+    >>> search.fit(X, y).best_params_
+    {'C': 1, 'kernel': 'linear'}
+    >>> search.stop_reason_
+    'all candidates evaluated'
+    """
+
+    _parameter_constraints = {
+        **BaseSearchCV._parameter_constraints,
+        "param_grid": [dict, list],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.param_grid = param_grid
+
+    def _make_strategy(self):
+        space = Space(self.param_grid, name="param_grid")
+        check_names(self.estimator, space)
+        if space.n_rows > MAX_UNBOUNDED_ROWS and not self._may_be_stopped():
+            raise ValueError(
+                f"param_grid has {space.n_rows} points and nothing bounds the search. "
+                "Give fewer values, use RandomSearch with n_iter, or set a callback "
+                "that asks to stop (set_callbacks, scikit-learn 1.9)."
+            )
+        return GridStrategy(space)
+
+    def _may_be_stopped(self):
+        """Tell whether a callback may end the search: scikit-learn's own never do."""
+        return any(
+            not type(callback).__module__.startswith("sklearn.")
+            for callback in getattr(self, "_skl_callbacks", [])
+        )

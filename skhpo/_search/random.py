@@ -1,0 +1,175 @@
+"""RandomSearch: distinct candidates drawn at random."""
+
+import numbers
+
+import numpy as np
+
+from skhpo._search.base import BaseSearch
+from skhpo._sklearn import BaseSearchCV, Interval, StrOptions
+from skhpo.space import Space, check_names
+from skhpo.strategies.random import RandomStrategy
+
+
+class RandomSearch(BaseSearch):
+    """Try candidates drawn at random, none twice; the replacement of RandomizedSearchCV.
+
+    For the same ``random_state`` the candidates are those of scikit-learn's
+    RandomizedSearchCV, except that a repeat is skipped and another candidate drawn in
+    its place.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted for each candidate; a clone, never itself.
+    param_distributions : dict or list of dict
+        For each parameter a list, tuple or array of values, a frozen scipy.stats
+        distribution (anything with ``rvs``), or a :class:`~skhpo.Real`,
+        :class:`~skhpo.Integer` or :class:`~skhpo.Categorical`. A list of dicts gives
+        branches, each as likely as the others. Distributions of Optuna and dimensions
+        of scikit-optimize are understood.
+    n_iter : int, default=10
+        Number of distinct candidates. A smaller space is evaluated whole, with a
+        warning.
+    design : {"random", "sobol"}, default="random"
+        Independent draws, or the points of a scrambled Sobol sequence [1]_, which
+        cover the space more evenly.
+    scoring : str, callable, list, tuple or dict, default=None
+        How predictions are judged, larger is better. A str, a callable with the
+        signature ``scorer(estimator, X, y)`` or None (the estimator's ``score``) give
+        one metric; a list or tuple of str, a dict of scorers, or a callable that
+        returns a dict give several.
+    n_jobs : int, default=None
+        Number of fits at a time, in the active joblib backend. None means 1, -1 all
+        processors. Results do not depend on it.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all data at the end. With several
+        metrics: the name of the one that decides, or False. A callable receives
+        ``cv_results_`` and returns the ``best_index_``; there is no ``best_score_``
+        then.
+    cv : int, splitter or iterable, default=None
+        The splits, drawn once for the whole search. None means 5 folds, an int that
+        many; stratified for classifiers.
+    verbose : int, default=0
+        Above 0 the size of the search is printed, above 1 a line for each fit, above
+        2 its scores, above 9 also its start.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many tasks joblib may hold ready for its workers.
+    random_state : int, RandomState instance or None, default=None
+        Decides the candidates. None draws from NumPy's global generator, as
+        scikit-learn does.
+    error_score : "raise" or float, default=nan
+        Score of a fit that fails; "raise" raises the error.
+    return_train_score : bool, default=False
+        Whether the training part of each split is scored as well.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to (masked) ndarray
+        A row for each candidate: ``params``, ``param_*``, scores of every split, their
+        mean, standard deviation and rank, and times in seconds, exactly as
+        scikit-learn lays them out.
+    best_estimator_ : estimator
+        The best candidate, fitted on all data. Only if ``refit`` is not False.
+    best_score_ : float
+        Its mean held-out score. Not with several metrics and ``refit=False``, nor with
+        a callable ``refit``.
+    best_params_ : dict
+        Its parameters. Not with several metrics and ``refit=False``; the same holds
+        for ``best_index_``.
+    best_index_ : int
+        Its row in ``cv_results_``.
+    scorer_ : callable or dict of str to callable
+        What scored the candidates.
+    n_splits_ : int
+        Number of splits.
+    refit_time_ : float
+        Seconds that the fit on all data took. Only if ``refit`` is not False.
+    multimetric_ : bool
+        Whether there are several metrics.
+    classes_ : ndarray of shape (n_classes,)
+        Labels, if the best estimator is a classifier.
+    n_features_in_ : int
+        Number of features, if the best estimator knows it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if the best estimator knows them.
+    trials_ : list of Trial
+        Every candidate with the results of its splits: ``params``, ``status``
+        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ``errors`` (tracebacks by split) and ``group`` (the row whose fits answered for
+        this one).
+    stop_reason_ : str
+        Why the search ended: "n_iter candidates evaluated",
+        "search space exhausted" or "stopped by a callback".
+    n_candidates_ : int
+        Number of rows of ``cv_results_``.
+    n_fits_ : int
+        Number of fits behind them, the refit not counted.
+    search_time_ : float
+        Seconds that the search took, the refit not counted.
+
+    See Also
+    --------
+    GridSearch : Tries every point of a grid.
+
+    References
+    ----------
+    .. [1] A. B. Owen, "Scrambling Sobol' and Niederreiter-Xing points", 1998.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhpo import RandomSearch
+    >>> X, y = load_iris(return_X_y=True)
+    >>> space = {"C": loguniform(1e-2, 1e3), "kernel": ["linear", "rbf"]}
+    >>> search = RandomSearch(SVC(), space, n_iter=20, random_state=0).fit(X, y)
+    >>> search.n_candidates_, search.n_fits_
+    (20, 100)
+    """
+
+    _parameter_constraints = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, list],
+        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "design": [StrOptions({"random", "sobol"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=10,
+        design="random",
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.design = design
+        self.random_state = random_state
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+
+    def _make_strategy(self):
+        space = Space(self.param_distributions)
+        check_names(self.estimator, space)
+        return RandomStrategy(space, self.n_iter, self.random_state, self.design)

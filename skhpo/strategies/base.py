@@ -1,0 +1,41 @@
+"""What the engine needs from a strategy."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from skhpo.trial import Candidate, Trial
+
+
+class Strategy(Protocol):
+    """Who is tried next.
+
+    A strategy sees candidates and trials; never data, estimator, splits, workers or
+    disk. The engine calls it from one thread only.
+
+    Attributes
+    ----------
+    needs_gradient : bool
+        Whether trials must carry the derivative of a held-out loss.
+    max_pending : int or None
+        The lag: candidate i is proposed from the trials up to i - max_pending,
+        no more and no less, whatever the number of workers. None: nothing is
+        learnt from trials, so any number may be pending.
+    n_candidates : int or None
+        How many candidates there will be at most, None when unknown.
+    exhausted_reason : str
+        Why ``ask`` gave no further candidate; becomes ``stop_reason_``.
+    """
+
+    needs_gradient: bool
+    max_pending: int | None
+    n_candidates: int | None
+    exhausted_reason: str
+
+    def ask(self, n: int) -> list[Candidate]:
+        """Propose at most `n` candidates; called whenever work may be added.
+
+        Fewer than `n` is allowed; an empty list ends the search.
+        """
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Learn from whole trials; called in the order in which they were asked."""

@@ -1,0 +1,108 @@
+"""The values that travel between the parts of a search.
+
+A strategy proposes a :class:`Candidate`; evaluation answers with one
+:class:`SplitResult` for each split; the engine puts them together as a
+:class:`Trial`. All three are frozen: whoever holds one may keep it.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One setting of the hyperparameters, proposed by a strategy.
+
+    Parameters
+    ----------
+    params : dict of str to object
+        What ``set_params`` receives.
+    point : ndarray of shape (n_dims,), default=None
+        The same setting in the unit cube, where the strategy works there.
+    resource : float, default=1.0
+        Share of the full resource to spend, in (0, 1].
+    key : hashable, default=None
+        Candidates with equal keys are the same setting, so that one evaluation
+        may serve all of them. None: never the same as another.
+    """
+
+    params: dict[str, object]
+    point: np.ndarray | None = None
+    resource: float = 1.0
+    key: Hashable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """What fitting and scoring one candidate on one split gave.
+
+    Parameters
+    ----------
+    test_scores, train_scores : float or dict of str to float
+        Scores on the held-out and on the training part, larger is better; a dict
+        holds one score for each metric. ``train_scores`` is None unless train
+        scores were asked for.
+    fit_time, score_time : float
+        Seconds. Scoring the training part is not counted, as in scikit-learn.
+    error : str, default=None
+        Traceback of the fit, when it failed.
+    stop : bool, default=False
+        Whether a callback asked to end the search at this task.
+    """
+
+    test_scores: float | dict[str, float]
+    train_scores: float | dict[str, float] | None
+    fit_time: float
+    score_time: float
+    error: str | None = None
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate with the results of its splits.
+
+    Parameters
+    ----------
+    number : int
+        Row of the candidate in ``cv_results_``.
+    candidate : Candidate
+        What was evaluated.
+    splits : tuple of SplitResult
+        One result for each split, in the order of the splits.
+    group : int
+        Number of the trial whose fits answered for this one: its own number,
+        unless it repeats an earlier candidate.
+    """
+
+    number: int
+    candidate: Candidate
+    splits: tuple[SplitResult, ...]
+    group: int
+
+    @property
+    def params(self):
+        """dict : The hyperparameters of the candidate."""
+        return self.candidate.params
+
+    @property
+    def n_splits_done(self):
+        """int : Number of splits that were evaluated, failed fits included."""
+        return len(self.splits)
+
+    @property
+    def errors(self):
+        """dict of int to str : Traceback of the fit, for each split that failed."""
+        return {
+            number: split.error
+            for number, split in enumerate(self.splits)
+            if split.error is not None
+        }
+
+    @property
+    def status(self):
+        """str : "failed" if the fits of all splits failed, else "complete"."""
+        failed = all(split.error is not None for split in self.splits)
+        return "failed" if failed else "complete"
