@@ -308,14 +308,14 @@ def _task_maker(evaluator, backend):
     """Choose how `evaluator` travels with the tasks of this backend."""
     if getattr(backend, "supports_sharedmem", False):
         return lambda units: delayed(_evaluate)(units, evaluator)
+    arrays = pack(evaluator)
     client = getattr(backend, "client", None)
     if client is not None:
         # dask: one copy on each worker, so that losing a worker loses no data, as
-        # joblib's own scattering (one copy in all) would.
-        future = client.scatter(evaluator, broadcast=True, hash=False)
-        return lambda units: delayed(_evaluate)(units, future)
-    payload, arrays = pack(evaluator)
-    return lambda units: delayed(_evaluate_packed)(units, payload, *arrays)
+        # joblib's own scattering (one copy in all) would. Plain arrays, since a class
+        # that the workers cannot import would hang the scattering.
+        arrays = client.scatter(arrays, broadcast=True, hash=False)
+    return lambda units: delayed(_evaluate_packed)(units, *arrays)
 
 
 def _evaluate(units, evaluator):
@@ -324,8 +324,8 @@ def _evaluate(units, evaluator):
     return _without_context(units), results, time.perf_counter() - start
 
 
-def _evaluate_packed(units, payload, *arrays):
-    return _evaluate(units, unpack(payload, arrays))
+def _evaluate_packed(units, *arrays):
+    return _evaluate(units, unpack(arrays))
 
 
 def _without_context(units):

@@ -131,7 +131,7 @@ def _candidates_text(trials):
     for trial in failed[:MAX_NAMED]:
         causes = {}
         for split, error in trial.errors.items():
-            causes.setdefault(error.strip().rpartition("\n")[2], []).append(str(split))
+            causes.setdefault(_cause(error), []).append(str(split))
         for cause, splits in causes.items():
             lines.append(
                 f"{_short.repr(trial.params)}, split{'s' * (len(splits) > 1)} "
@@ -140,6 +140,12 @@ def _candidates_text(trials):
     if len(failed) > MAX_NAMED:
         lines.append(f"and {len(failed) - MAX_NAMED} more candidates, see trials_\n")
     return "".join(lines)
+
+
+def _cause(error):
+    """Find the first line of the message that ends a traceback."""
+    lines = error.rpartition("Traceback (most recent call last):\n")[2].splitlines()
+    return next((line for line in lines if not line.startswith(" ")), error)
 
 
 _short = reprlib.Repr()

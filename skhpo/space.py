@@ -41,7 +41,7 @@ __all__ = [
     "check_names",
 ]
 
-# Overlapping branches with at most this many rows are counted one by one.
+# What overlaps or has gaps is counted one by one up to here, and bounded above that.
 _MAX_ROWS_COUNTED = 10_000
 
 
@@ -64,7 +64,7 @@ def candidate_key(params):
 
     Returns
     -------
-    key : tuple
+    tuple
         Hashable, whatever the values are. It keeps alive the objects that it
         compares by identity.
 
@@ -156,7 +156,11 @@ _HASHED_BY_VALUE = frozenset([int, str, bool, bytes, range, type(None)])
 
 
 class _Dimension:
-    """What every dimension offers; all are frozen dataclasses.
+    """What every dimension offers; a kind of dimension says how in three hooks.
+
+    All are frozen dataclasses. The hooks are ``_values``, the distinct values as a
+    sequence or None; ``_decode``, from u in [0, 1] to a value; and ``_encode``, from
+    a value to u, or None if it is no value of this dimension.
 
     Attributes
     ----------
@@ -169,26 +173,87 @@ class _Dimension:
     """
 
     ordinal = True
+    _values = None
+
+    @property
+    def _rows(self):
+        return self._values
+
+    @property
+    def n_values(self):
+        """Number of distinct values."""
+        return math.inf if self._values is None else _length(self._values)
 
     @property
     def n_rows(self):
-        return self.n_values
-
-    def from_unit(self, u):
-        """Return the value at ``u`` in [0, 1]; outside, that of the nearest end."""
-        raise NotImplementedError
-
-    def to_unit(self, value):
-        """Return where ``value`` lies in [0, 1]; ValueError if it is no value."""
-        raise NotImplementedError
+        """Number of values, repeated ones included."""
+        return math.inf if self._values is None else _length(self._rows)
 
     def values(self):
-        """Return the distinct values as a sequence, which may be lazy."""
-        raise TypeError(f"{self!r} has infinitely many values.")
+        """Return the distinct values.
+
+        Returns
+        -------
+        sequence
+            It may be lazy, such as a range.
+
+        Raises
+        ------
+        TypeError
+            If there are infinitely many.
+        """
+        if self._values is None:
+            raise TypeError(f"{self!r} has infinitely many values.")
+        return self._values
 
     def rows(self):
-        """Return the values as a grid runs through them, repeated ones included."""
-        return self.values()
+        """Return the values as a grid runs through them.
+
+        Returns
+        -------
+        sequence
+            The values, repeated ones included.
+        """
+        self.values()  # raises if there is no end of them
+        return self._rows
+
+    def from_unit(self, u):
+        """Decode a number from [0, 1].
+
+        Parameters
+        ----------
+        u : float
+            Where the value lies; outside [0, 1], the nearest end counts.
+
+        Returns
+        -------
+        object
+            For ranges and distributions, a Python float or int.
+        """
+        return self._decode(min(max(float(u), 0.0), 1.0))
+
+    def to_unit(self, value):
+        """Encode a value as a number in [0, 1].
+
+        Parameters
+        ----------
+        value : object
+            One of the values.
+
+        Returns
+        -------
+        float
+            Where the value lies: the middle of its cell if they are discrete.
+
+        Raises
+        ------
+        ValueError
+            If it is none of the values.
+        """
+        u = self._encode(value)
+        if u is None:
+            raise ValueError(f"{reprlib.repr(value)} is not in {_describe(self)}.")
+        return u
 
     def rvs(self, size=None, random_state=None):
         """Draw values as scipy's distributions do.
@@ -202,7 +267,7 @@ class _Dimension:
 
         Returns
         -------
-        value : object or ndarray
+        object or ndarray
             One value, or an array of them.
         """
         if not isinstance(random_state, np.random.Generator):
@@ -231,13 +296,13 @@ class _Range(_Dimension):
         log = ", log=True" if self.log else ""
         return f"{type(self).__name__}({self.low!r}, {self.high!r}{log})"
 
-    def _check_bounds(self, kind, noun):
+    def __post_init__(self):
         for name in ("low", "high"):
             value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool):
+            if not _is_number(value, self._kind):
                 raise TypeError(
                     f"{type(self).__name__}: {name} = {reprlib.repr(value)} "
-                    f"must be {noun}."
+                    f"must be {self._noun}."
                 )
         if not isinstance(self.log, (bool, np.bool_)):
             raise TypeError(
@@ -255,6 +320,11 @@ class _Range(_Dimension):
             )
         if self.high < self.low:
             raise ValueError(f"{self!r} has reversed bounds; need low < high.")
+        if self.high == self.low and self._kind is numbers.Real:
+            raise ValueError(
+                f"{self!r} holds a single value; need low < high, or give a list "
+                f"such as [{self.low!r}]."
+            )
         if self.log and self.low <= 0:
             raise ValueError(
                 f"{self!r} has a logarithmic scale and low <= 0; need 0 < low, or "
@@ -299,31 +369,21 @@ class Real(_Range):
     1.0
     """
 
-    n_values = math.inf
+    _kind, _noun = numbers.Real, "a real number"
 
-    def __post_init__(self):
-        self._check_bounds(numbers.Real, "a real number")
-        if self.low == self.high:
-            raise ValueError(
-                f"{self!r} holds a single value; need low < high, or give a list "
-                f"such as [{self.low!r}]."
-            )
-
-    def from_unit(self, u):
+    def _decode(self, u):
         low, high = float(self.low), float(self.high)
-        if u <= 0:
-            return low
-        if u >= 1:
-            return high
+        if u in (0.0, 1.0):  # the bounds themselves, without rounding
+            return high if u else low
         if self.log:
             value = math.exp((1 - u) * math.log(low) + u * math.log(high))
         else:
             value = (1 - u) * low + u * high
-        return float(min(max(value, low), high))
+        return min(max(value, low), high)
 
-    def to_unit(self, value):
+    def _encode(self, value):
         if not (_is_number(value) and self.low <= value <= self.high):
-            raise ValueError(f"{reprlib.repr(value)} is not in {self!r}.")
+            return None
         low, high, value = float(self.low), float(self.high), float(value)
         if self.log:
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -340,8 +400,7 @@ class Integer(_Range):
         Bounds, ``low <= high``.
     log : bool, default=False
         Whether the scale is logarithmic. A value then takes the share of
-        ``[log(low - 1/2), log(high + 1/2)]`` that rounds to it. Needs
-        ``low >= 1``.
+        ``[log(low - 1/2), log(high + 1/2)]`` that rounds to it. Needs ``low >= 1``.
 
     Raises
     ------
@@ -355,6 +414,11 @@ class Integer(_Range):
     Real : Real numbers between two bounds.
     Categorical : Values without an order.
 
+    Notes
+    -----
+    Neighbours in a range longer than 2**52, or beyond about 10**12 on a logarithmic
+    scale, are closer than a float in [0, 1] can tell.
+
     Examples
     --------
     >>> from skhpo.space import Integer
@@ -367,19 +431,14 @@ class Integer(_Range):
     1000000000000
     """
 
-    def __post_init__(self):
-        self._check_bounds(numbers.Integral, "an integer")
+    _kind, _noun = numbers.Integral, "an integer"
 
     @property
-    def n_values(self):
-        return int(self.high) - int(self.low) + 1
-
-    def values(self):
+    def _values(self):
         return range(int(self.low), int(self.high) + 1)
 
-    def from_unit(self, u):
+    def _decode(self, u):
         low, high = int(self.low), int(self.high)
-        u = min(max(u, 0.0), 1.0)
         if self.log:
             start, end = math.log(low - 0.5), math.log(high + 0.5)
             value = round(math.exp((1 - u) * start + u * end))
@@ -387,9 +446,9 @@ class Integer(_Range):
             value = low + int(u * (high - low + 1))
         return min(max(value, low), high)
 
-    def to_unit(self, value):
+    def _encode(self, value):
         if not (_is_number(value, numbers.Integral) and self.low <= value <= self.high):
-            raise ValueError(f"{reprlib.repr(value)} is not in {self!r}.")
+            return None
         low, high, value = int(self.low), int(self.high), int(value)
         if self.log:
             start, end = math.log(low - 0.5), math.log(high + 0.5)
@@ -421,7 +480,7 @@ class _Choices(_Dimension):
 
     @property
     def _lazy(self):
-        """bool : Whether the values follow a rule and may be too many for a list."""
+        """Whether the values follow a rule and may be too many for a list."""
         return isinstance(self.choices, (range, _FloatRange))
 
     @cached_property
@@ -430,13 +489,14 @@ class _Choices(_Dimension):
 
     @cached_property
     def _index(self):
-        """dict : Position among the distinct values, for each value's key."""
+        """Position among the distinct values, for each value's key."""
         return {key: i for i, key in enumerate(dict.fromkeys(self._key))}
 
     @cached_property
-    def _distinct(self):
+    def _values(self):
         if self._lazy or len(self._index) == len(self.choices):
             return self.choices
+        # Reversed, so that the first of equal values stays.
         by_key = dict(zip(reversed(self._key), reversed(self.choices), strict=True))
         return [by_key[key] for key in self._index]
 
@@ -444,41 +504,26 @@ class _Choices(_Dimension):
     def ordinal(self):
         if self._lazy:
             return True
-        pairs = list(itertools.pairwise(self._distinct))
-        return all(map(_is_number, self._distinct)) and (
+        pairs = list(itertools.pairwise(self._values))
+        return all(map(_is_number, self._values)) and (
             all(a < b for a, b in pairs) or all(a > b for a, b in pairs)
         )
 
     @property
-    def n_values(self):
-        return len(self._distinct)
-
-    @property
-    def n_rows(self):
-        return len(self.choices)
-
-    def values(self):
-        return self._distinct
-
-    def rows(self):
+    def _rows(self):
         return self.choices
 
-    def from_unit(self, u):
-        n_values = self.n_values
-        return self._distinct[min(int(max(u, 0.0) * n_values), n_values - 1)]
+    def _decode(self, u):
+        return self._values[min(int(u * self.n_values), self.n_values - 1)]
 
-    def to_unit(self, value):
+    def _encode(self, value):
         value = _as_python(value)
         index = None
         if not self._lazy:
             index = self._index.get(_value_key(value))
         elif type(value) is type(self.choices[0]) and value in self.choices:
             index = self.choices.index(value)
-        if index is None:
-            raise ValueError(
-                f"{reprlib.repr(value)} is not one of {reprlib.repr(self.choices)}."
-            )
-        return (2 * index + 1) / (2 * self.n_values)
+        return None if index is None else (2 * index + 1) / (2 * self.n_values)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -602,43 +647,34 @@ class _Distribution(_Dimension):
 
     @cached_property
     def _values(self):
-        """sequence or None : The values, when they are finitely many."""
         low, high = self._support
         if not hasattr(self.dist, "pmf") or not math.isfinite(high - low):
             return None
-        if hasattr(self.dist, "xk"):
-            return [_as_python(x) for x in self.dist.xk if self.dist.pmf(x) > 0]
-        return range(int(low), int(high) + 1)
+        n_whole = int(high - low) + 1
+        if n_whole > _MAX_ROWS_COUNTED:
+            return range(int(low), int(low) + n_whole)
+        values = np.asarray(getattr(self.dist, "xk", low + np.arange(n_whole)))
+        return list(map(_whole, values[self.dist.pmf(values) > 0].tolist()))
 
-    @property
-    def n_values(self):
-        return math.inf if self._values is None else len(self._values)
-
-    def values(self):
-        return super().values() if self._values is None else self._values
-
-    def from_unit(self, u):
+    def _decode(self, u):
         self._require("ppf")
-        value = self.dist.ppf(min(max(u, 0.0), 1.0))
+        value = self.dist.ppf(u)
         if not math.isfinite(value):
             value = self.dist.ppf(min(max(u, 2.0**-53), 1 - 2.0**-53))
         low, high = self._support
         value = _as_python(min(max(value, low), high))
-        discrete = hasattr(self.dist, "pmf") and float(value).is_integer()
-        return int(value) if discrete else value
+        return _whole(value) if hasattr(self.dist, "pmf") else value
 
-    def to_unit(self, value):
+    def _encode(self, value):
         self._require("cdf")
         low, high = self._support
         if not (_is_number(value) and low <= value <= high):
-            raise ValueError(f"{reprlib.repr(value)} is not in {_describe(self.dist)}.")
+            return None
         u = float(self.dist.cdf(value))
         if hasattr(self.dist, "pmf"):
             share = float(self.dist.pmf(value))
             if share == 0:
-                raise ValueError(
-                    f"{reprlib.repr(value)} is not in {_describe(self.dist)}."
-                )
+                return None
             u -= share / 2
         return min(max(u, 0.0), 1.0)
 
@@ -666,6 +702,10 @@ _SCIPY_DOMAINS = {
 
 def _describe(value):
     """Return a short name of a value for messages."""
+    if isinstance(value, _Range):
+        return repr(value)
+    if isinstance(value, (_Choices, _Distribution)):
+        (value,) = value.__getstate__().values()
     family = getattr(getattr(value, "dist", None), "name", None)
     if family is None or not hasattr(value, "kwds"):
         return reprlib.repr(value)
@@ -673,8 +713,20 @@ def _describe(value):
     return f"{family}({', '.join([*map(repr, value.args), *kwds])})"
 
 
+def _length(values):
+    """Do what len does, for ranges of any length."""
+    if isinstance(values, range):
+        return max(0, -((values.start - values.stop) // values.step))
+    return len(values)
+
+
 def _is_number(value, kind=numbers.Real):
     return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _whole(value):
+    """Return an int where the value is one; scipy's discrete ppf gives floats."""
+    return int(value) if float(value).is_integer() else value
 
 
 def _as_python(value):
@@ -706,7 +758,7 @@ def _check_sequence(value, what):
         raise TypeError(
             f"{shown} is a single value; give a list such as [{reprlib.repr(value)}]."
         )
-    if len(value) == 0:
+    if _length(value) == 0:
         raise ValueError(f"{shown} is empty; give at least one value.")
 
 
@@ -854,8 +906,9 @@ class Space:
     n_rows : int or math.inf
         Number of rows of the grid, as ParameterGrid counts them.
     n_values : int or math.inf
-        Number of distinct settings. Exact, but for finite branches that overlap and
-        have more than 10,000 rows together: then it is an upper bound.
+        Number of distinct settings; an upper bound where branches overlap and have
+        more than 10,000 rows together, or where a discrete scipy distribution spans
+        more whole numbers than that and leaves some out.
     has_duplicates : bool
         Whether a setting may come up more than once in the grid.
     distributions : list of dict
@@ -911,6 +964,7 @@ class Space:
         self._lay_out_cube()
 
     def __repr__(self):
+        """Show the dimensions."""
         branches = self.branches if len(self.branches) > 1 else self.branches[0]
         return f"Space({branches!r})"
 
@@ -934,10 +988,12 @@ class Space:
 
     @property
     def n_rows(self):
+        """Number of rows of the grid."""
         return _count([[d.n_rows for d in b.values()] for b in self.branches])
 
     @cached_property
     def n_values(self):
+        """Number of distinct settings, or an upper bound."""
         bound = _count([[d.n_values for d in b.values()] for b in self.branches])
         if not self._branches_may_overlap or self.n_rows > _MAX_ROWS_COUNTED:
             return bound
@@ -945,6 +1001,7 @@ class Space:
 
     @cached_property
     def has_duplicates(self):
+        """Whether a setting may come up more than once in the grid."""
         dimensions = [d for branch in self.branches for d in branch.values()]
         repeated = any(d.n_rows != d.n_values for d in dimensions)
         return repeated or self._branches_may_overlap
@@ -961,7 +1018,7 @@ class Space:
 
         Returns
         -------
-        settings : iterator of dict
+        iterator of dict
             Names in sorted order, the last one changing fastest.
 
         Raises
@@ -997,7 +1054,7 @@ class Space:
 
         Returns
         -------
-        params : dict of str to object
+        dict of str to object
             What ``set_params`` receives, names in sorted order.
 
         Raises
@@ -1019,7 +1076,7 @@ class Space:
 
         Returns
         -------
-        point : ndarray of shape (n_dims,)
+        ndarray of shape (n_dims,)
             Coordinates in [0, 1]: for a value from finitely many, the middle of its
             cell. Coordinates that are not active are NaN. If ``params`` lie in
             several branches, the first counts.
@@ -1063,7 +1120,7 @@ class Space:
 
         Returns
         -------
-        candidate : Candidate
+        Candidate
             With the decoded parameters, their key, and a read-only copy of
             ``point`` whose coordinates are NaN where not active.
         """
@@ -1254,7 +1311,7 @@ def _check_settable(estimator, params, space_name):
         _set(estimator, params)
         return
     except Exception as error:
-        together = error
+        failure = error
     # Find the name to blame: set one more at a time, parts before their parameters.
     accepted = {}
     for name in sorted(params, key=lambda name: name.count("__")):
@@ -1264,10 +1321,7 @@ def _check_settable(estimator, params, space_name):
             message = _blame(estimator, accepted, name, params[name], error, space_name)
             raise ValueError(message) from error
         accepted[name] = params[name]
-    raise ValueError(
-        f"{space_name}: {reprlib.repr(params)} cannot be set together on "
-        f"{type(estimator).__name__}: {together}"
-    ) from together
+    raise failure
 
 
 def _blame(estimator, accepted, name, value, error, space_name):
@@ -1283,10 +1337,12 @@ def _blame(estimator, accepted, name, value, error, space_name):
     part = name.rpartition("__")[0]
     if part in known and not hasattr(known[part], "set_params"):
         holder = reprlib.repr(known[part])
+        way_out = f"Give {part!r} a list of estimators in the same dict."
+        if part in accepted:
+            way_out = f"Put {part}={holder} into a dict of its own, without {name!r}."
         return (
             f"{space_name} names {name!r}, but {part!r} is {holder} there, which has "
-            f"no parameters. Put {part}={holder} into a dict of its own, without "
-            f"{name!r}. {error}"
+            f"no parameters. {way_out} {error}"
         )
     return (
         f"{space_name}[{name!r}] = {reprlib.repr(value)} cannot be set on {kind}: "
@@ -1302,7 +1358,8 @@ def _closest_name(name, known):
     same_tail = {end.lower(): key for _, end, key in split}
     if exact := same_part.get(tail.lower()) or same_tail.get(tail.lower()):
         return exact
-    whole = {key.lower(): key for key in known}
+    # A name whose part exists is compared without it: the part would outweigh the rest.
+    whole = {} if same_part else {key.lower(): key for key in known}
     for word, pool in [(tail, same_part), (name, whole), (tail, same_tail)]:
         if match := difflib.get_close_matches(word.lower(), pool, n=1):
             return pool[match[0]]

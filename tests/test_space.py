@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import ParameterGrid, ParameterSampler
@@ -114,7 +115,7 @@ def test_decoding_keeps_the_order(dimension, u, v):
     assert dimension.from_unit(u) <= dimension.from_unit(v) + tolerance
 
 
-@pytest.mark.parametrize("value", DISCRETE, ids=str)
+@pytest.mark.parametrize("value", DISCRETE)
 def test_each_value_of_a_finite_dimension_is_the_middle_of_its_own_cell(value):
     dimension = one(value)
     values = dimension.values()
@@ -233,7 +234,6 @@ def test_dimensions_of_different_type_bounds_or_scale_differ():
 @pytest.mark.parametrize(
     "dimension",
     [Real(0, 1), Integer(1, 5, log=True), Categorical(["a", "b"]), one([[1], [2, 3]])],
-    ids=str,
 )
 @pytest.mark.parametrize(
     "new_generator", [np.random.RandomState, np.random.default_rng]
@@ -260,7 +260,6 @@ def test_rvs_has_scipys_shapes_and_follows_the_random_state(dimension, new_gener
         scipy.stats.poisson(3),
         scipy.stats.rv_histogram(np.histogram([1, 2, 2, 3])),
     ],
-    ids=str,
 )
 def test_scipy_distributions_decode_to_finite_python_numbers_and_back(dist):
     dimension = one(dist)
@@ -274,7 +273,10 @@ def test_scipy_distributions_decode_to_finite_python_numbers_and_back(dist):
 
 
 def test_scipy_distributions_of_finite_support_have_their_values_listed():
-    assert one(scipy.stats.randint(1, 4)).values() == range(1, 4)
+    assert one(scipy.stats.randint(1, 4)).values() == [1, 2, 3]
+    assert one(scipy.stats.randint(1, 4, loc=0.5)).values() == [1.5, 2.5, 3.5]
+    assert one(scipy.stats.randint(1, 10**12)).values() == range(1, 10**12)
+    assert one(scipy.stats.bernoulli(1.0)).values() == [1]
     gaps = scipy.stats.rv_discrete(values=([1, 5, 7], [0.5, 0.0, 0.5]))
     assert one(gaps).values() == [1, 7]
     assert one(scipy.stats.poisson(3)).n_values == math.inf
@@ -312,10 +314,9 @@ def test_an_object_with_rvs_alone_is_drawn_from_but_not_decoded():
         (one(scipy.stats.randint(1, 4)), 2.5),
         (one(scipy.stats.randint(1, 4)), 4),
     ],
-    ids=str,
 )
 def test_encoding_a_value_from_outside_names_the_value(dimension, value):
-    with pytest.raises(ValueError, match=r"is not (in|one of)") as info:
+    with pytest.raises(ValueError, match="is not in") as info:
         dimension.to_unit(value)
     assert repr(value) in str(info.value)
 
@@ -363,7 +364,7 @@ def test_optuna_distributions_are_understood():
     assert list(tenths.values()) == [i / 10 for i in range(11)]
     assert tenths.ordinal
     assert tenths.to_unit(0.3) == 3.5 / 11
-    with pytest.raises(ValueError, match=r"0.35 is not one of"):
+    with pytest.raises(ValueError, match=r"0.35 is not in"):
         tenths.to_unit(0.35)
 
 
@@ -421,7 +422,7 @@ SPECS = [
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=str)
+@pytest.mark.parametrize("spec", SPECS)
 def test_the_grid_is_that_of_parameter_grid(spec):
     space = Space(spec, name="param_grid")
     expected = list(ParameterGrid(spec))
@@ -438,6 +439,7 @@ def test_the_grid_is_that_of_parameter_grid(spec):
 
 
 def test_a_huge_grid_starts_at_once_and_is_counted_exactly():
+    assert Space({"a": range(0, -(10**30), -7)}).n_rows == -(-(10**30) // 7)
     many = {name: Integer(1, 10**12) for name in "abc"} | {"d": range(10**9)}
     space = Space([many, {"e": [1]}])
     assert space.n_rows == space.n_values == 10**45 + 1
@@ -478,7 +480,6 @@ def test_a_grid_of_infinitely_many_values_is_refused_at_once():
         {"C": scipy.stats.loguniform(1, 10), "k": ["a", "b"]},
         [{"C": scipy.stats.expon()}, {"C": [1, 2]}, {"d": OnlyDraws()}],
     ],
-    ids=str,
 )
 def test_distributions_give_parameter_sampler_the_users_own_objects(spec):
     space = Space(spec)
@@ -634,9 +635,7 @@ SAMPLER_SENTENCE = "Parameter grid for parameter 'C' is not iterable or a distri
         ([{}, {"C": 1}], TypeError, ["param_grid[1]['C'] = 1 is a single value"]),
         ({"C": SVC()}, TypeError, ["= SVC() is a single value; give a list such as "
          "[SVC()]"]),
-    ],
-    ids=str,
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_bad_grid_is_named_with_what_to_do(spec, error, parts):
     with pytest.raises(error) as info:
         Space(spec, name="param_grid")
@@ -663,9 +662,7 @@ def test_a_bad_grid_is_named_with_what_to_do(spec, error, parts):
         ({"C": scipy.stats.uniform(0, math.inf)}, ValueError, ["infinite bounds"]),
         ({"C": scipy.stats.loguniform}, TypeError, ["['C']: ", "is not a frozen "
          "distribution", "give its arguments"]),
-    ],
-    ids=str,
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_bad_distribution_is_named_with_what_to_do(spec, error, parts):
     with pytest.raises(error) as info:
         Space(spec)
@@ -719,7 +716,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("a", "b"), PAIRS, ids=str)
+@pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_the_same_type_and_value_is_the_same_candidate(a, b):
     assert same(a, b)
 
@@ -746,7 +743,6 @@ def test_the_same_type_and_value_is_the_same_candidate(a, b):
         (math.nan, None),
         (math.nan, 0.0),
     ],
-    ids=str,
 )
 def test_another_type_or_value_is_another_candidate(a, b):
     assert not same(a, b)
@@ -804,7 +800,6 @@ PIPELINE = Pipeline([("pca", PCA()), ("clf", SVC())])
         [{"clf": [Ridge()], "clf__alpha": [1.0]}, {"clf__gamma": Real(0, 1)}],
         {"steps": [[("a", Ridge())]], "a__alpha": [1.0]},
     ],
-    ids=str,
 )
 def test_parameters_that_can_be_set_pass(spec):
     before = repr(PIPELINE)
@@ -829,16 +824,18 @@ def test_parameters_that_get_params_does_not_list_pass():
         ({"clf__c": [1]}, "clf__c", "clf__C"),
         ({"clf": [Ridge()], "clf__alhpa": [1]}, "clf__alhpa", "clf__alpha"),
         ({"clf": [SVC(), Ridge()], "clf__kernel": ["rbf"]}, "clf__kernel", None),
-        ([{"clf__C": [1]}, {"qqq": [1]}], "qqq", None),
+        ([{"clf__C": [1]}, {"qqq": [1]}], "qqq", False),
+        ({"clf__qqq": [1]}, "clf__qqq", False),
     ],
-    ids=str,
 )
 def test_an_unknown_name_is_told_with_a_suggestion(spec, name, suggestion):
     with pytest.raises(ValueError) as info:
         check_names(PIPELINE, Space(spec, name="param_grid"))
     message = str(info.value)
     assert f"param_grid names '{name}', which Pipeline does not have." in message
-    if suggestion is not None:
+    if suggestion is False:
+        assert "Did you mean" not in message
+    if suggestion:
         assert f"Did you mean '{suggestion}'?" in message
     assert "Invalid parameter" in message
     assert isinstance(info.value.__cause__, ValueError)
@@ -854,6 +851,14 @@ def test_a_parameter_of_a_step_that_is_switched_off_is_told(part):
     assert isinstance(info.value.__cause__, AttributeError)
 
 
+def test_a_parameter_of_a_part_that_is_not_there_is_told():
+    space = Space({"estimator__C": [1]})
+    with pytest.raises(
+        ValueError, match=r"'estimator' is None there.*Give 'estimator'"
+    ):
+        check_names(BaggingClassifier(), space)
+
+
 def test_any_other_failure_names_the_parameter_and_its_value():
     class Picky(BaseEstimator):
         def __init__(self, a=1, b=1):
@@ -863,8 +868,6 @@ def test_any_other_failure_names_the_parameter_and_its_value():
         def set_params(self, **params):
             if params.get("a") == 2:
                 raise RuntimeError("not today")
-            if params == {"a": 3, "b": 3}:
-                raise RuntimeError("not together")
             return super().set_params(**params)
 
     with pytest.raises(ValueError, match=r"\['a'\] = 2 cannot be set on Picky: Runt"):

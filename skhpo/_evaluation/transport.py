@@ -31,10 +31,10 @@ def pack(value):
 
     Returns
     -------
-    payload : ndarray of shape (n_bytes,), dtype uint8
-        The pickle, with the arrays of up to ``MIN_BYTES`` behind it.
     arrays : list of ndarray
-        The larger arrays inside `value`: the same objects, not copies.
+        The first one, of dtype uint8, holds the pickle and, behind it, the arrays of
+        up to ``MIN_BYTES``. The others are the larger arrays inside `value`: the same
+        objects, not copies.
     """
     arrays, buffers = [], []
     stream = io.BytesIO()
@@ -56,18 +56,19 @@ def pack(value):
         payload[start : start + piece.nbytes] = piece
     payload[-8 - len(index) : -8] = np.frombuffer(index, dtype=np.uint8)
     payload[-8:] = np.frombuffer(len(index).to_bytes(8, "little"), dtype=np.uint8)
-    return payload, arrays
+    return [payload, *arrays]
 
 
-def unpack(payload, arrays):
-    """Give back what was packed; its arrays are views of `payload` and `arrays`."""
+def unpack(arrays):
+    """Give back what was packed; its arrays are `arrays`, or views of the first."""
+    payload, *large = arrays
     view = memoryview(payload)
     length = int.from_bytes(view[-8:], "little")
     (start, stop), *rest = pickle.loads(view[-8 - length : -8])
     unpickler = _Unpickler(
         io.BytesIO(view[start:stop]), buffers=[view[i:j] for i, j in rest]
     )
-    unpickler.arrays = arrays
+    unpickler.large = large
     return unpickler.load()
 
 
@@ -93,4 +94,4 @@ class _Pickler(cloudpickle.Pickler):
 
 class _Unpickler(pickle.Unpickler):
     def persistent_load(self, number):
-        return self.arrays[number]
+        return self.large[number]

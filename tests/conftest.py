@@ -1,0 +1,30 @@
+"""Data small enough that a search takes milliseconds."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification, make_regression
+
+# The helpers beside this file are imported by name, in worker processes too: they are
+# told the path of the process that starts them.
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("oracle")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def classification():
+    """60 samples, 5 features, 2 classes of unequal size."""
+    return make_classification(60, 5, weights=[0.6], flip_y=0.1, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def regression():
+    """60 samples, 5 features."""
+    return make_regression(60, 5, noise=10.0, random_state=0)

@@ -1,0 +1,56 @@
+"""What travels to the workers arrives, and large arrays are not copied on the way."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from skhpo._evaluation.transport import MIN_BYTES, pack, unpack
+
+SMALL = np.arange(10.0)
+LARGE = np.arange(MIN_BYTES, dtype=np.uint8)
+VALUES = {
+    "nothing": None,
+    "small": SMALL,
+    "large": LARGE,
+    "fortran": np.asfortranarray(np.ones((3, MIN_BYTES))),
+    "strided": np.arange(3 * MIN_BYTES, dtype=np.uint8)[::2],
+    "objects": np.array([{"a": 1}, None, "b"], dtype=object),
+    "empty": np.empty((0, 3)),
+    "many": [np.full(i, i) for i in range(40)],
+    "twice": [LARGE, SMALL, LARGE],
+    "function": lambda x: x + 1,
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_what_is_unpacked_is_what_was_packed(value):
+    found = unpack(pack({"value": value}))["value"]
+    if callable(value):
+        assert found(1) == value(1)
+    else:
+        np.testing.assert_equal(found, value)
+
+
+def test_the_payload_is_large_enough_for_shared_memory():
+    (payload,) = pack(None)
+    assert payload.nbytes > 2**20
+
+
+def test_large_arrays_stay_the_same_objects_and_small_ones_become_views():
+    payload, *arrays = packed = pack([LARGE, SMALL, LARGE])
+    assert len(arrays) == 1 and arrays[0] is LARGE
+    first, small, second = unpack(packed)
+    assert first is second is LARGE
+    assert np.shares_memory(small, payload)
+
+
+def test_arrays_inside_frames_and_sparse_matrices_are_not_copied():
+    frame = pd.DataFrame({"a": np.zeros(MIN_BYTES // 8), "b": 1.0})
+    matrix = sp.csr_array(np.ones((2, MIN_BYTES // 8)))
+    payload, *arrays = packed = pack([frame, matrix])
+    assert payload.nbytes < 2 * MIN_BYTES
+    assert sum(array.nbytes for array in arrays) > 3 * MIN_BYTES
+    found_frame, found_matrix = unpack(packed)
+    pd.testing.assert_frame_equal(found_frame, frame)
+    assert (found_matrix != matrix).nnz == 0

@@ -1,0 +1,120 @@
+"""scikit-learn's shipped tests, run from where it is installed, pass with our searches.
+
+Each test of scikit-learn that reaches ``GridSearchCV`` or ``RandomizedSearchCV`` runs
+twice, with scikit-learn's classes and with ours under their names (`substitute.py`);
+what passes for theirs has to pass for ours.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sklearn
+
+import skhpo
+
+pytestmark = pytest.mark.shipped
+
+HERE = Path(__file__).parent
+SKLEARN = Path(sklearn.__file__).parent
+
+# Tests that cannot apply to ours: id -> why.
+EXCLUDED = {}
+
+# The oldest supported scikit-learn ships 800 such tests; far fewer means that the
+# plugin no longer finds them.
+AT_LEAST = 700
+
+
+class Run:
+    """A pytest process over the shipped tests with one set of search classes."""
+
+    def __init__(self, classes, folder, arguments):
+        self._outcomes = folder / f"{classes}.json"
+        self._log = folder / f"{classes}.log"
+        ini = folder / "pytest.ini"
+        ini.write_text("[pytest]\n")
+        path = [str(HERE), str(Path(skhpo.__file__).parents[1])]
+        one_thread = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = {
+            **os.environ,
+            **dict.fromkeys(one_thread, "1"),
+            "PYTHONPATH": os.pathsep.join(path + [os.environ.get("PYTHONPATH", "")]),
+            "SCIPY_ARRAY_API": "1",
+        }
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+        command += ["-p", "substitute", "--search-classes", classes]
+        command += ["--outcomes", self._outcomes, "-c", ini]
+        command += ["--rootdir", SKLEARN.parent, *arguments]
+        with open(self._log, "wb") as log:
+            self._process = subprocess.Popen(
+                list(map(str, command)),
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def result(self, timeout=600):
+        """Wait for the process; answer the outcome of, and the reason for, each test."""
+        try:
+            status = self._process.wait(timeout)
+        finally:
+            self._process.kill()
+        log = self._log.read_text(encoding="utf8", errors="replace")
+        # 0: all passed, 1: some failed; anything else is a crash or an empty run.
+        assert status in (0, 1), f"pytest ended with {status}:\n{log[-5000:]}"
+        content = json.loads(self._outcomes.read_text(encoding="utf8"))
+        assert content["exitstatus"] == status, log[-5000:]
+        return content["outcomes"], content["reasons"]
+
+
+def side_by_side(classes, folder, arguments):
+    """Run with scikit-learn's classes and with others, both at a time."""
+    runs = [Run(each, folder, arguments) for each in ("sklearn", classes)]
+    return [run.result() for run in runs]
+
+
+def differences(theirs, ours):
+    """List the tests that end worse with our classes than with scikit-learn's."""
+    rank = {"failed": 0, "xfailed": 0, "skipped": 1, "passed": 2, "xpassed": 2}
+    return [
+        f"{test}: {theirs[test]} for scikit-learn, {ours.get(test, 'missing')} for ours"
+        for test in theirs
+        if test not in EXCLUDED
+        and (test not in ours or rank[ours[test]] < rank[theirs[test]])
+    ] + [f"{test}: only for ours" for test in ours if test not in theirs]
+
+
+def test_what_passes_for_scikit_learn_passes_for_ours(tmp_path):
+    (theirs, _), (ours, reasons) = side_by_side("skhpo", tmp_path, [SKLEARN])
+    worse = differences(theirs, ours)
+    details = "\n\n".join(reasons.get(line.split(": ")[0], "") for line in worse)
+    assert not worse, "\n".join([*worse, "", details])
+    n_compared = sum(theirs[test] == ours[test] == "passed" for test in theirs)
+    assert n_compared >= AT_LEAST
+
+
+def test_a_search_without_std_is_found_out(tmp_path):
+    files = [SKLEARN / "model_selection/tests/test_search.py", "-k", "cv_results"]
+    (theirs, _), (ours, _) = side_by_side("forgetful", tmp_path, files)
+    worse = "\n".join(differences(theirs, ours))
+    assert "test_grid_search_cv_results: passed for scikit-learn, failed" in worse
+    assert "test_random_search_cv_results: passed for scikit-learn, failed" in worse
+
+
+def test_a_run_that_collects_nothing_is_no_success(tmp_path):
+    files = [SKLEARN / "model_selection/tests/test_search.py", "-k", "no_such_test"]
+    with pytest.raises(AssertionError, match="pytest ended with 5"):
+        Run("skhpo", tmp_path, files).result()
+
+
+@pytest.mark.parametrize(
+    "ours", [{}, {"a": "failed"}, {"a": "skipped"}, {"a": "passed", "b": "passed"}]
+)
+def test_a_missing_failing_skipped_or_additional_test_is_a_difference(ours):
+    assert differences({"a": "passed"}, ours)
+    assert not differences({"a": "passed"}, {"a": "passed"})

@@ -1,0 +1,169 @@
+"""scikit-learn's callbacks (1.9): same tasks as its own searches, and stop is heard."""
+
+import joblib
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from sklearn.svm import SVC
+
+from skhpo import GridSearch, Integer, RandomSearch
+
+pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.callback.tests._utils import (
+    RecordingAutoPropagatedCallback,
+    RecordingCallback,
+)
+
+X, y = load_iris(return_X_y=True)
+X = scale(X)
+GRID = {"C": [0.1, 1.0, 10.0]}
+
+
+class StopAfter:
+    """Ask to stop at the end of the n-th evaluation of a candidate on a split."""
+
+    def __init__(self, n):
+        self.n = n
+        self.n_seen = 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        names = {context.task_name, context.source_task_name}
+        self.n_seen += "candidate-split-evaluation" in names
+        return self.n_seen >= self.n
+
+
+class PropagatedStopAfter(StopAfter):
+    max_propagation_depth = None
+
+
+def tasks_seen(search, callback):
+    """List name and place of every task a recording callback saw begin and end."""
+    search.set_callbacks(callback).fit(X, y)
+    return sorted(
+        (
+            record["name"],
+            record["context"].task_name,
+            record["context"].task_id,
+            record["context"].max_subtasks,
+            str(record["context"].parent),
+        )
+        for record in callback.record
+    )
+
+
+@pytest.mark.parametrize("estimator", [SVC(), LogisticRegression()])
+@pytest.mark.parametrize(
+    "make_callback", [RecordingCallback, RecordingAutoPropagatedCallback]
+)
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.filterwarnings("ignore:The estimator SVC does not support callbacks")
+def test_callbacks_see_the_tasks_of_grid_search_cv(estimator, make_callback, n_jobs):
+    with joblib.parallel_config("threading"):
+        expected, found = (
+            tasks_seen(cls(estimator, GRID, cv=3, n_jobs=n_jobs), make_callback())
+            for cls in [GridSearchCV, GridSearch]
+        )
+    expected = [
+        tuple(
+            item.replace("GridSearchCV", "GridSearch") if item is str(item) else item
+            for item in task
+        )
+        for task in expected
+    ]
+    assert len(found) > 2 * 3 * 3
+    assert found == expected
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("estimator", [SVC(), LogisticRegression()])
+@pytest.mark.parametrize("stop", [StopAfter, PropagatedStopAfter])
+@pytest.mark.filterwarnings("ignore:The estimator SVC does not support callbacks")
+def test_a_callback_that_asks_to_stop_ends_the_search(stop, estimator, n_jobs):
+    with joblib.parallel_config("threading"):
+        search = GridSearch(estimator, {"C": [0.1, 1.0, 2.0, 4.0]}, n_jobs=n_jobs)
+        search.set_callbacks(stop(7)).fit(X, y)
+    assert search.stop_reason_ == "stopped by a callback"
+    # The seventh task is the second one of the second candidate, in one worker.
+    assert search.n_candidates_ == 2 if n_jobs == 1 else search.n_candidates_ <= 3
+    assert search.n_fits_ == 5 * search.n_candidates_
+    expected = GridSearchCV(
+        estimator, {"C": [0.1, 1.0, 2.0][: search.n_candidates_]}
+    ).fit(X, y)
+    assert search.best_score_ == expected.best_score_
+
+
+@pytest.mark.parametrize("stop", [StopAfter, PropagatedStopAfter])
+def test_a_stop_asked_for_in_another_process_is_heard(stop):
+    grid = {"C": [0.01 * i for i in range(1, 400)]}
+    search = GridSearch(LogisticRegression(), grid, n_jobs=2, refit=False)
+    search.set_callbacks(stop(1)).fit(X, y)
+    assert search.stop_reason_ == "stopped by a callback"
+    assert search.n_candidates_ == 1
+
+
+def test_a_grid_of_any_size_is_searched_when_a_callback_may_end_it():
+    search = GridSearch(SVC(), {"C": Integer(1, 10**12)})
+    with pytest.raises(ValueError, match="param_grid has 1000000000000 points"):
+        search.fit(X, y)
+    with pytest.raises(ValueError, match="nothing bounds the search"):
+        clone(search).set_callbacks(ProgressBar()).fit(X, y)
+    search.set_callbacks(StopAfter(6)).fit(X, y)
+    assert search.cv_results_["params"] == [{"C": 1}, {"C": 2}]
+
+
+def test_repeated_rows_are_told_to_callbacks_too():
+    class Count(StopAfter):
+        n_begun = 0
+
+        def on_fit_task_begin(self, estimator, context):
+            self.n_begun += context.task_name == "candidate-split-evaluation"
+
+    count = Count(10**6)
+    search = GridSearch(LogisticRegression(random_state=0), {"C": [1.0, 1.0, 2.0]})
+    search.set_callbacks(count).fit(X, y)
+    assert search.n_fits_ == 10
+    assert count.n_begun == count.n_seen == 15
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_scoring_monitor_logs_what_it_logs_for_grid_search_cv(n_jobs):
+    def scores(search):
+        monitor = ScoringMonitor(scoring="accuracy")
+        inner = clone(search.estimator).set_callbacks(monitor)
+        search.set_params(estimator=inner, n_jobs=n_jobs).fit(X, y)
+        return sorted(row["accuracy"] for row in monitor.get_logs().data)
+
+    model = LogisticRegression()
+    expected = scores(GridSearchCV(model, GRID, cv=3))
+    assert scores(GridSearch(model, GRID, cv=3)) == expected
+    assert expected
+
+
+def test_the_progress_bar_reaches_its_end(capsys):
+    pytest.importorskip("rich")
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    grid = {"logisticregression__C": [0.1, 1.0]}
+    search = GridSearch(pipeline, grid, cv=3, n_jobs=2)
+    search.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X, y)
+    assert "100%" in capsys.readouterr().out
+
+
+def test_random_search_is_seen_as_well():
+    callback = RecordingCallback()
+    search = RandomSearch(SVC(), {"C": [1, 2, 3]}, n_iter=2, cv=3, random_state=0)
+    names = [task[1] for task in tasks_seen(search, callback)]
+    assert names.count("candidate-split-evaluation") == 2 * 2 * 3

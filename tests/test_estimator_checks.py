@@ -1,0 +1,44 @@
+"""The searches fare as well in scikit-learn's estimator checks as its own do."""
+
+import warnings
+from collections import Counter
+
+import pytest
+from oracle import GRID, RANDOM
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.estimator_checks import check_estimator
+
+INNER = {
+    "classifier": (LogisticRegression(), {"C": [0.1, 1.0]}),
+    "regressor": (Ridge(), {"alpha": [0.1, 1.0]}),
+    "transformer": (PCA(), {"n_components": [1, 2]}),
+}
+
+
+def check_results(search):
+    """Run all checks; answer how each ended, by name and occurrence."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(search, on_skip=None, on_fail=None)
+    seen = Counter()
+    named = {}
+    for result in results:
+        name = result["check_name"]
+        named[name, seen[name]] = result["status"]
+        seen[name] += 1
+    return named
+
+
+@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize("classes", [GRID, RANDOM], ids=["grid", "random"])
+def test_no_check_ends_worse_than_for_scikit_learns_own(classes, inner):
+    options = {} if classes is GRID else {"n_iter": 2, "random_state": 0}
+    ours, theirs = (
+        check_results(cls(*INNER[inner], cv=2, **options)) for cls in classes
+    )
+    for status in ("failed", "skipped"):
+        found = {check for check, ended in ours.items() if ended == status}
+        assert found <= {check for check, ended in theirs.items() if ended == status}
+    n_passed = Counter(ours.values())["passed"]
+    assert n_passed >= Counter(theirs.values())["passed"] > 40
