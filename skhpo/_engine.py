@@ -81,9 +81,7 @@ def run(
     else:
         if strategy.max_pending is not None or pre_dispatch == "all":
             pre_dispatch = "2*n_jobs"
-        _run_parallel(
-            schedule, _task_maker(evaluator, backend), n_jobs, pre_dispatch
-        )
+        _run_parallel(schedule, _task_maker(evaluator, backend), n_jobs, pre_dispatch)
     schedule.finish()
     return schedule.trials, schedule.reason or strategy.exhausted_reason
 

@@ -180,6 +180,8 @@ def assert_same(ours, theirs, where):
             theirs.args,
             theirs.kwds,
         ), where
+    elif type(theirs).__eq__ is object.__eq__:
+        assert with_our_names(repr(ours)) == with_our_names(repr(theirs)), where
     else:
         assert ours == theirs, where
 

@@ -52,9 +52,7 @@ class SlowSVC(SVC):
 def assert_same_scores(found, expected):
     for split in range(expected.n_splits_):
         key = f"split{split}_test_score"
-        np.testing.assert_array_equal(
-            found.cv_results_[key], expected.cv_results_[key]
-        )
+        np.testing.assert_array_equal(found.cv_results_[key], expected.cv_results_[key])
     assert found.best_params_ == expected.best_params_
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import warnings
 import zlib
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,6 @@ from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     RegressorMixin,
-    TransformerMixin,
     clone,
     is_classifier,
     is_clusterer,
@@ -68,7 +66,6 @@ from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ri
 from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import (
-    GridSearchCV,
     GroupKFold,
     KFold,
     LeaveOneGroupOut,
@@ -464,9 +461,12 @@ def test_sparse_data_in_real_estimators(make, classification):
     X = make(X * (X > 0))
     for estimator, grid in [
         (LogisticRegression(), {"C": [0.1, 1.0]}),
-        (make_pipeline(TfidfTransformer(), MultinomialNB()), {
-            "multinomialnb__alpha": [0.1, 1.0],
-        }),
+        (
+            make_pipeline(TfidfTransformer(), MultinomialNB()),
+            {
+                "multinomialnb__alpha": [0.1, 1.0],
+            },
+        ),
     ]:
         ours, theirs = fit_both(estimator, grid, X, y, return_train_score=True)
         assert_same_predictions(ours, theirs, X, y)
@@ -580,7 +580,11 @@ def test_a_function_in_a_pipeline_may_write_into_x(regression):
 
     pipeline = make_pipeline(FunctionTransformer(double), Ridge())
     fit_both(
-        pipeline, {"ridge__alpha": [0.1, 1.0]}, X, y, refit=False,
+        pipeline,
+        {"ridge__alpha": [0.1, 1.0]},
+        X,
+        y,
+        refit=False,
         return_train_score=True,
     )
 
@@ -597,7 +601,12 @@ def test_a_scorer_may_write_into_x_and_y(regression):
     X, y = regression
     for scoring in (spoil, {"first": spoil, "second": "r2"}):
         fit_both(
-            Ridge(), {"alpha": [0.1, 1.0]}, X, y, scoring=scoring, refit=False,
+            Ridge(),
+            {"alpha": [0.1, 1.0]},
+            X,
+            y,
+            scoring=scoring,
+            refit=False,
             return_train_score=True,
         )
 
@@ -610,7 +619,11 @@ def test_a_metric_may_write_into_predictions_and_y(regression):
         return -float(np.abs(y_true).mean())
 
     fit_both(
-        Ridge(), {"alpha": [0.1, 1.0]}, X, y, scoring=make_scorer(metric),
+        Ridge(),
+        {"alpha": [0.1, 1.0]},
+        X,
+        y,
+        scoring=make_scorer(metric),
         return_train_score=True,
     )
 
@@ -949,9 +962,7 @@ def test_a_search_all_of_whose_fits_fail_raises(classes, first_is_zero):
     X, y = first_is_zero
     ours, theirs = (
         error_of(
-            cls(
-                Failing("always"), {"a": [1, 2, 3]}, **options_for(classes)
-            ).fit,
+            cls(Failing("always"), {"a": [1, 2, 3]}, **options_for(classes)).fit,
             X,
             y,
         )
@@ -1126,8 +1137,9 @@ def test_a_candidate_evaluated_twice_has_one_score(classification):
     cv = ShuffleSplit(random_state=np.random.RandomState(0))
     for search in (
         GridSearch(LogisticRegression(), {"C": [1.0, 0.1, 1.0]}, cv=cv),
-        RandomSearch(LogisticRegression(), [{"C": [1.0, 0.1]}, {"C": [1]}], cv=cv,
-                     n_iter=3),
+        RandomSearch(
+            LogisticRegression(), [{"C": [1.0, 0.1]}, {"C": [1]}], cv=cv, n_iter=3
+        ),
     ):
         results = search.fit(X, y).cv_results_
         scores = {}
@@ -1302,8 +1314,9 @@ def test_the_router_is_that_of_scikit_learn(classification):
     with config_context(enable_metadata_routing=True):
         inner = LogisticRegression().set_fit_request(sample_weight=True)
         routers = [
-            cls(inner, {"C": [1]}, scoring=["accuracy"], refit="accuracy", cv=3)
-            .get_metadata_routing()
+            cls(
+                inner, {"C": [1]}, scoring=["accuracy"], refit="accuracy", cv=3
+            ).get_metadata_routing()
             for cls in GRID
         ]
     ours, theirs = map(with_our_names, map(str, routers))
@@ -1596,7 +1609,9 @@ def test_a_second_fit_draws_what_scikit_learn_draws(classification):
             for cls in RANDOM
         )
         for _ in range(2):
-            assert_same_results(ours.fit(X, y).cv_results_, theirs.fit(X, y).cv_results_)
+            assert_same_results(
+                ours.fit(X, y).cv_results_, theirs.fit(X, y).cv_results_
+            )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -1836,7 +1851,11 @@ def printed(cls, capsys, verbose, estimator, space, data, **options):
         {},
         {"return_train_score": True},
         {"scoring": ["r2", "neg_mean_absolute_error"], "refit": "r2"},
-        {"scoring": ["r2", "neg_mean_absolute_error"], "refit": False, "return_train_score": True},
+        {
+            "scoring": ["r2", "neg_mean_absolute_error"],
+            "refit": False,
+            "return_train_score": True,
+        },
     ],
     ids=["one", "train", "several", "several, train"],
 )
@@ -1990,9 +2009,7 @@ def test_two_workers_and_failing_fits(first_is_zero):
 def test_a_search_inside_workers_gives_the_same(classification):
     X, y = classification
     scores = [
-        cross_val_score(
-            cls(SVC(), {"C": [0.1, 1, 10]}, n_jobs=2), X, y, cv=3, n_jobs=2
-        )
+        cross_val_score(cls(SVC(), {"C": [0.1, 1, 10]}, n_jobs=2), X, y, cv=3, n_jobs=2)
         for cls in GRID
     ]
     assert_same(*scores, "scores")

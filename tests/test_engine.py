@@ -131,9 +131,7 @@ def test_results_do_not_depend_on_workers_or_backend(search, backend):
 
 
 def _split_scores(search):
-    return [
-        search.cv_results_[f"split{i}_test_score"] for i in range(search.n_splits_)
-    ]
+    return [search.cv_results_[f"split{i}_test_score"] for i in range(search.n_splits_)]
 
 
 def test_nested_searches_give_the_same_scores_in_two_processes():

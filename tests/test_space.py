@@ -879,3 +879,11 @@ def test_checking_names_draws_nothing_from_the_global_random_state():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     check_names(SVC(), Space({"C": scipy.stats.loguniform(1, 2), "tol": Real(0, 1)}))
     assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_a_row_of_the_grid_is_found_by_its_number():
+    space = Space([{"a": [1, 2], "b": Integer(5, 7)}, {}, {"c": ["x", "y"]}])
+    rows = [space.grid_row(number) for number in range(space.n_rows)]
+    assert rows == list(space.grid())
+    with pytest.raises(IndexError, match="has 9 rows"):
+        space.grid_row(9)

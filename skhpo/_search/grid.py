@@ -151,13 +151,14 @@ class GridSearch(BaseSearch):
     def _make_strategy(self):
         space = Space(self.param_grid, name="param_grid")
         check_names(self.estimator, space)
+        strategy = GridStrategy(space)
         if space.n_rows > MAX_UNBOUNDED_ROWS and not self._may_be_stopped():
             raise ValueError(
                 f"param_grid has {space.n_rows} points and nothing bounds the search. "
                 "Give fewer values, use RandomSearch with n_iter, or set a callback "
                 "that asks to stop (set_callbacks, scikit-learn 1.9)."
             )
-        return GridStrategy(space)
+        return strategy
 
     def _may_be_stopped(self):
         """Tell whether a callback may end the search: scikit-learn's own never do."""

@@ -1,0 +1,1 @@
+"""Who is tried next: one file for each way of proposing candidates."""

@@ -29,8 +29,7 @@ class GridStrategy:
     def ask(self, n):
         """Propose the next `n` points."""
         return [
-            Candidate(params, key=self._key(params))
-            for params in islice(self._grid, n)
+            Candidate(params, key=self._key(params)) for params in islice(self._grid, n)
         ]
 
     def tell(self, trials):

@@ -110,9 +110,7 @@ def _further_rows(space, rng):
     if space.n_rows > MAX_SHUFFLED_ROWS:
         yield from _independent_rows(space, rng)
     else:
-        rows = sample_without_replacement(
-            space.n_rows, space.n_rows, random_state=rng
-        )
+        rows = sample_without_replacement(space.n_rows, space.n_rows, random_state=rng)
         yield from (space.grid_row(row) for row in rows)
 
 

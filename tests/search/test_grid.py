@@ -85,7 +85,7 @@ def test_finite_dimensions_stand_for_their_values():
 
 
 def test_a_continuous_dimension_is_refused_by_name():
-    with pytest.raises(TypeError, match=r"param_grid\['C'\] = Real.*give a list"):
+    with pytest.raises(TypeError, match=r"param_grid\['C'\] = .*give a list"):
         GridSearch(SVC(), {"C": Real(1, 3)}).fit(X, y)
 
 
@@ -99,7 +99,7 @@ def test_the_search_says_what_it_did():
     search = GridSearch(SVC(), {"C": [1, 10]}, cv=3).fit(X, y)
     assert search.stop_reason_ == "all candidates evaluated"
     assert (search.n_candidates_, search.n_fits_) == (2, 6)
-    assert 0 < search.search_time_
+    assert search.search_time_ > 0
     assert [trial.params for trial in search.trials_] == search.cv_results_["params"]
     trial = search.trials_[1]
     assert (trial.number, trial.status, trial.n_splits_done) == (1, "complete", 3)

@@ -135,8 +135,10 @@ class Recorder:
         # What went wrong first counts: a failing teardown does not undo a failing
         # call, and a passing call does not undo a failing set-up.
         if self._outcomes.get(nodeid) != "failed":
-            xfail = hasattr(report, "wasxfail")
-            self._outcomes[nodeid] = f"x{report.outcome}" if xfail else report.outcome
+            outcome = report.outcome
+            if hasattr(report, "wasxfail"):
+                outcome = "xpassed" if outcome == "passed" else "xfailed"
+            self._outcomes[nodeid] = outcome
             self._reasons[nodeid] = report.longreprtext
 
     def pytest_sessionfinish(self, exitstatus):
