@@ -72,7 +72,7 @@ def fit_one(cls, estimator, space, X, y=None, *, params=None, seed=0, **options)
     search = cls(
         copy.deepcopy(estimator), copy.deepcopy(space), **copy.deepcopy(options)
     )
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         search.fit(X, copy.deepcopy(y), **copy.deepcopy(params or {}))

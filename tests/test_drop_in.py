@@ -671,7 +671,7 @@ def test_the_global_generator_is_left_alone_where_seeds_are_given(
     classes, n_jobs, classification
 ):
     X, y = classification
-    before = np.random.get_state()  # noqa: NPY002
+    before = np.random.get_state()
     classes[0](
         RandomForestClassifier(2, random_state=0),
         {"max_depth": [1, 2, 3]},
@@ -679,7 +679,7 @@ def test_the_global_generator_is_left_alone_where_seeds_are_given(
         n_jobs=n_jobs,
         **options_for(classes),
     ).fit(X, y)
-    assert str(np.random.get_state()) == str(before)  # noqa: NPY002
+    assert str(np.random.get_state()) == str(before)
 
 
 def test_a_random_state_instance_is_advanced_as_by_scikit_learn(classification):

@@ -690,10 +690,10 @@ class Fitted(BaseEstimator):
 PAIRS = [
     (1, 1),
     (np.int64(1), 1),
-    (np.float32(0.5), 0.5),
+    (np.float32(0.5), np.float32(0.5)),
+    (np.float32("nan"), np.float32("nan")),
     (np.bool_(True), True),
     (np.str_("a"), "a"),
-    (0.0, -0.0),
     (math.nan, float("nan")),
     (np.float64("nan"), math.nan),
     (complex(0, math.nan), complex(0, float("nan"))),
@@ -703,7 +703,7 @@ PAIRS = [
     ({"a": [1], "b": 2}, {"b": 2, "a": [1]}),
     ({1, 2}, {2, 1}),
     (range(3), range(3)),
-    (np.array([0.0, math.nan]), np.array([-0.0, math.nan])),
+    (np.array([0.0, math.nan]), np.array([0.0, -math.nan])),
     (np.array([1, 2, 3, 4])[::2], np.array([1, 3])),
     (np.array(["a", None], dtype=object), np.array(["a", None], dtype=object)),
     (scipy.sparse.csr_matrix(np.eye(2)), scipy.sparse.csr_matrix(np.eye(2))),
@@ -725,6 +725,10 @@ def test_the_same_type_and_value_is_the_same_candidate(a, b):
     ("a", "b"),
     [
         *itertools.combinations([1, 1.0, True, 1 + 0j, "1", b"1", None], 2),
+        (0.0, -0.0),
+        (np.array([0.0]), np.array([-0.0])),
+        (np.float32(0.5), 0.5),
+        (np.int8(1), 1),
         ([1], (1,)),
         ([1], [1.0]),
         ({"a": 1}, {"a": 1.0}),
@@ -875,10 +879,10 @@ def test_any_other_failure_names_the_parameter_and_its_value():
 
 
 def test_checking_names_draws_nothing_from_the_global_random_state():
-    np.random.seed(0)  # noqa: NPY002
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
     check_names(SVC(), Space({"C": scipy.stats.loguniform(1, 2), "tol": Real(0, 1)}))
-    assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert_array_equal(np.random.get_state()[1], before)
 
 
 def test_a_row_of_the_grid_is_found_by_its_number():

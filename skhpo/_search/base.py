@@ -20,6 +20,10 @@ from skhpo._sklearn import (
     fit_context,
 )
 
+_NO_FITS = (
+    "No fits were performed. Was the CV iterator empty? Were there no candidates?"
+)
+
 
 class BaseSearch(BaseSearchCV):
     """Base class of the searches.
@@ -116,11 +120,7 @@ class BaseSearch(BaseSearchCV):
         search_time = time.perf_counter() - start
         tasks.end_search()
         if not trials:
-            raise ValueError(
-                "No fits were performed. "
-                "Was the CV iterator empty? "
-                "Were there no candidates?"
-            )
+            raise ValueError(_NO_FITS)
 
         report_failures(trials, self.error_score)
         trials = name_error_scores(trials, self.error_score)
@@ -153,6 +153,8 @@ class BaseSearch(BaseSearchCV):
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         self.n_splits_ = cv.get_n_splits(X, y, **split_params)
         indices = list(cv.split(X, y, **split_params))
+        if not indices and not self.n_splits_:
+            raise ValueError(_NO_FITS)
         if len(indices) != self.n_splits_:
             raise ValueError(
                 "cv.split and cv.get_n_splits return inconsistent results. "

@@ -11,7 +11,7 @@ from skhpo.strategies.random import RandomStrategy
 
 
 class RandomSearch(BaseSearch):
-    """Try candidates drawn at random, none twice; the replacement of RandomizedSearchCV.
+    """Try random candidates, none twice; the replacement of RandomizedSearchCV.
 
     For the same ``random_state`` the candidates are those of scikit-learn's
     RandomizedSearchCV, except that a repeat is skipped and another candidate drawn in

@@ -11,8 +11,9 @@ def candidate_key(params):
     """Return a hashable key: equal keys mean the same setting.
 
     Values are the same when they have the same type and value: 1, 1.0 and True
-    differ. NumPy scalars count as the Python value they hold, NaN equals NaN, and
-    arrays, sparse matrices, lists, tuples, sets and dicts compare by content.
+    differ. NumPy's float64, int64, bool and str count as the Python value they hold;
+    narrower types, which calculate differently, do not. NaN equals NaN, 0.0 is not
+    -0.0, and arrays, sparse matrices, lists, tuples, sets and dicts compare by content.
     Estimators compare by class and parameters; functions and all other objects
     are equal to themselves only.
 
@@ -42,16 +43,16 @@ def _value_key(value):
     if kind in _HASHED_BY_VALUE:
         return kind, value
     if kind is float:
-        return kind, value if value == value else None
+        # A zero by its sign, NaN as equal to itself.
+        return kind, (value or repr(value)) if value == value else None
     if kind is complex:
         return kind, _value_key(value.real), _value_key(value.imag)
     if isinstance(value, np.generic):
-        # Dates, records and long doubles are no Python numbers; .item() may even
-        # return the same type again.
-        python_value = value.item() if value.dtype.kind in "biufcSU" else value
-        if isinstance(python_value, np.generic):
-            return kind, str(value.dtype), value.tobytes()
-        return _value_key(python_value)
+        if kind in _LIKE_PYTHON:
+            return _value_key(value.item())
+        if value.dtype.kind == "f" and np.isnan(value):
+            return kind, None
+        return kind, str(value.dtype), value.tobytes()
     if isinstance(value, (list, tuple)):
         return kind, tuple(map(_value_key, value))
     if isinstance(value, (set, frozenset)):
@@ -75,8 +76,7 @@ def _array_content(array):
     if array.dtype.hasobject:
         return tuple(map(_value_key, array.ravel().tolist()))
     if array.dtype.kind in "fc":
-        array = array + 0.0  # -0.0 becomes 0.0
-        array[np.isnan(array)] = np.nan
+        array = np.where(np.isnan(array), np.nan, array).astype(array.dtype)
     return hashlib.sha256(array.tobytes()).digest()
 
 
@@ -108,4 +108,5 @@ class _Identity:
         return id(self.value)
 
 
+_LIKE_PYTHON = frozenset([np.float64, np.int64, np.bool_, np.str_])
 _HASHED_BY_VALUE = frozenset([int, str, bool, bytes, range, type(None)])

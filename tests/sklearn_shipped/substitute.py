@@ -113,9 +113,8 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config, items):
-        if self._classes != "sklearn":
-            if left := globals_with_originals():
-                raise pytest.UsageError(f"not substituted: {left}")
+        if self._classes != "sklearn" and (left := globals_with_originals()):
+            raise pytest.UsageError(f"not substituted: {left}")
         kept = [item for item in items if concerns_search(item)]
         config.hook.pytest_deselected(items=[i for i in items if i not in set(kept)])
         items[:] = kept
