@@ -12,6 +12,9 @@ from sklearn.datasets import make_classification, make_regression
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("oracle")
 
+# Imported by the tests that need torch, never collected.
+collect_ignore = ["torch_net.py"]
+
 
 @pytest.fixture
 def rng():

@@ -89,9 +89,10 @@ class BaseSearch(BaseSearchCV):
         estimator = clone(self.estimator)
         strategy = self._make_strategy()
         indices = self._draw_splits(X, y, routed.splitter.split)
-        self._print_plan(strategy.n_candidates)
+        n_splits = len(indices)
+        self._print_plan(strategy.n_candidates, n_splits)
 
-        tasks.begin_search(strategy.n_candidates, self.n_splits_)
+        tasks.begin_search(strategy.n_candidates, n_splits)
         evaluator = Evaluator(
             estimator,
             Splits(
@@ -112,7 +113,7 @@ class BaseSearch(BaseSearchCV):
         trials, reason = run(
             strategy,
             evaluator,
-            n_splits=self.n_splits_,
+            n_splits=n_splits,
             n_jobs=self.n_jobs,
             pre_dispatch=self.pre_dispatch,
             new_context=tasks.new_evaluation,
@@ -130,7 +131,7 @@ class BaseSearch(BaseSearchCV):
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(first_scores)
             refit_metric = self.refit
-        results = tabulate(trials, self.n_splits_, self._format_results)
+        results = tabulate(trials, n_splits, self._format_results)
         self._choose_best(results, refit_metric)
         if self.refit:
             self._refit(estimator, X, y, routed.estimator.fit, tasks)
@@ -138,6 +139,7 @@ class BaseSearch(BaseSearchCV):
         multimetric = isinstance(scorer, MultimetricScorer)
         self.scorer_ = scorer._scorers if multimetric else scorer
         self.cv_results_ = results
+        self.n_splits_ = n_splits
         self.trials_ = trials
         self.n_candidates_ = len(trials)
         self.n_fits_ = sum(
@@ -151,22 +153,22 @@ class BaseSearch(BaseSearchCV):
     def _draw_splits(self, X, y, split_params):
         """Draw the splits, once for the whole search."""
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        self.n_splits_ = cv.get_n_splits(X, y, **split_params)
+        n_splits = cv.get_n_splits(X, y, **split_params)
         indices = list(cv.split(X, y, **split_params))
-        if not indices and not self.n_splits_:
+        if not indices and not n_splits:
             raise ValueError(_NO_FITS)
-        if len(indices) != self.n_splits_:
+        if len(indices) != n_splits:
             raise ValueError(
                 "cv.split and cv.get_n_splits return inconsistent results. "
-                f"Expected {self.n_splits_} splits, got {len(indices)}"
+                f"Expected {n_splits} splits, got {len(indices)}"
             )
         return indices
 
-    def _print_plan(self, n_candidates):
+    def _print_plan(self, n_candidates, n_splits):
         if self.verbose > 0 and n_candidates is not None:
             print(
-                f"Fitting {self.n_splits_} folds for each of {n_candidates} candidates,"
-                f" totalling {n_candidates * self.n_splits_} fits"
+                f"Fitting {n_splits} folds for each of {n_candidates} candidates,"
+                f" totalling {n_candidates * n_splits} fits"
             )
 
     def _choose_best(self, results, refit_metric):

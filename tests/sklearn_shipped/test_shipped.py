@@ -37,7 +37,7 @@ class Run:
         self._log = folder / f"{classes}.log"
         ini = folder / "pytest.ini"
         ini.write_text("[pytest]\n")
-        path = [HERE, Path(skhpo.__file__).parents[1], *sys.path]
+        path = [str(HERE), str(Path(skhpo.__file__).parents[1]), *sys.path]
         one_thread = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {
             **os.environ,
@@ -60,16 +60,18 @@ class Run:
 
     def result(self, timeout=600):
         """Wait for the process; give outcome and reason of each test."""
-        try:
-            status = self._process.wait(timeout)
-        finally:
-            self._process.kill()
+        status = self._process.wait(timeout)
         log = self._log.read_text(encoding="utf8", errors="replace")
         # 0: all passed, 1: some failed; anything else is a crash or an empty run.
         assert status in (0, 1), f"pytest ended with {status}:\n{log[-5000:]}"
         content = json.loads(self._outcomes.read_text(encoding="utf8"))
         assert content["exitstatus"] == status, log[-5000:]
         return content["outcomes"], content["reasons"]
+
+    def end(self):
+        """End the process, should it still run."""
+        self._process.kill()
+        self._process.wait()
 
 
 def side_by_side(classes, folder, arguments):
@@ -116,7 +118,7 @@ def test_a_search_without_std_is_found_out(tmp_path):
 def test_a_run_that_collects_nothing_is_no_success(tmp_path):
     files = [SKLEARN / "model_selection/tests/test_search.py", "-k", "no_such_test"]
     with pytest.raises(AssertionError, match="pytest ended with 5"):
-        Run("skhpo", tmp_path, files).result()
+        side_by_side("skhpo", tmp_path, files)
 
 
 @pytest.mark.parametrize(
