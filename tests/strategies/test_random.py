@@ -1,4 +1,4 @@
-"""Statistics of the draws. Seeds are fixed; a right draw fails one time in a million."""
+"""Statistics of the draws; seeds fixed, a right draw fails once in a million."""
 
 import numpy as np
 import pytest
