@@ -90,7 +90,7 @@ class RandomSearch(BaseSearch):
         Labels, if the best estimator is a classifier.
     n_features_in_ : int
         Number of features, if the best estimator knows it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if the best estimator knows them.
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
