@@ -158,8 +158,10 @@ class BaseSearch(BaseSearchCV):
         if not indices and not n_splits:
             raise ValueError(_NO_FITS)
         if len(indices) != n_splits:
+            # scikit-learn's own words, whose tense changed with 1.9.
+            verb = "return" if hasattr(self, "set_callbacks") else "returned"
             raise ValueError(
-                "cv.split and cv.get_n_splits return inconsistent results. "
+                f"cv.split and cv.get_n_splits {verb} inconsistent results. "
                 f"Expected {n_splits} splits, got {len(indices)}"
             )
         return indices

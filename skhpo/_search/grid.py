@@ -79,11 +79,11 @@ class GridSearch(BaseSearch):
     multimetric_ : bool
         Whether there are several metrics.
     classes_ : ndarray of shape (n_classes,)
-        Labels, if the best estimator is a classifier.
+        Labels. Only if the best estimator is a classifier.
     n_features_in_ : int
-        Number of features, if the best estimator knows it.
+        Number of features. Only if the best estimator knows it.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, if the best estimator knows them.
+        Names of the features. Only if the best estimator knows them.
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
         ("complete", or "failed" when the fits of all splits failed), ``splits``,

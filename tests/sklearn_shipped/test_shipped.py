@@ -21,12 +21,17 @@ pytestmark = pytest.mark.shipped
 HERE = Path(__file__).parent
 SKLEARN = Path(sklearn.__file__).parent
 
-# Tests that cannot apply to ours: id -> why.
-EXCLUDED = {}
+# Tests that cannot apply to ours, and why.
+EXCLUDED = {
+    "sklearn/model_selection/tests/test_search.py::test_custom_run_search": (
+        "asks of a search that is not ours for every public attribute that ours has, "
+        "those included that only ours have (n_candidates_, stop_reason_, ...)"
+    ),
+}
 
-# The oldest supported scikit-learn ships 800 such tests; far fewer means that the
-# plugin no longer finds them.
-AT_LEAST = 700
+# scikit-learn 1.6 ships 619 tests that count, 1.9 more; far fewer means that the plugin
+# no longer finds them.
+AT_LEAST = 600
 
 
 class Run:
@@ -100,6 +105,8 @@ def differences(theirs, ours):
 
 def test_what_passes_for_scikit_learn_passes_for_ours(tmp_path):
     (theirs, _), (ours, reasons) = side_by_side("skhpo", tmp_path, [SKLEARN])
+    for test in EXCLUDED:
+        assert theirs[test] == "passed" != ours[test], f"{test} need not be excluded"
     worse = differences(theirs, ours)
     why = [f"{test}\n{why}" for test, why in reasons.items() if ours[test] == "failed"]
     assert not worse, "\n\n".join(["\n".join(worse), *why])
