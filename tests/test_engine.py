@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.datasets import make_regression
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, make_scorer
 from sklearn.model_selection import KFold, cross_val_score
 
 from skhpo import GridSearch, RandomSearch
@@ -232,3 +232,36 @@ def test_pre_dispatch_changes_no_result(pre_dispatch):
     found = search.fit(X, y)
     expected = search.set_params(n_jobs=1).fit(X, y)
     np.testing.assert_array_equal(_split_scores(found), _split_scores(expected))
+
+
+class InPlace(RegressorMixin, BaseEstimator):
+    """Write into what slicing does not copy."""
+
+    def __init__(self, x=0):
+        self.x = x
+
+    def fit(self, X, y, prior=None):
+        for row in X:
+            row *= 1.0
+        prior /= prior.sum()
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), float(self.x))
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+def test_small_arrays_can_be_written_to_wherever_a_fit_runs(backend):
+    search = GridSearch(InPlace(), {"x": [0, 1]}, n_jobs=2, error_score="raise")
+    with joblib.parallel_config(backend):
+        search.fit(list(X.copy()), y, prior=np.ones(3))
+    assert search.n_candidates_ == 2
+
+
+def test_a_metric_without_a_module_is_a_metric():
+    def metric(y_true, y_pred):
+        return 1.0
+
+    metric.__module__ = None
+    search = GridSearch(Ridge(), {"alpha": [1, 2]}, scoring=make_scorer(metric))
+    assert search.fit(X, y).best_score_ == 1.0

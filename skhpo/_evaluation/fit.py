@@ -257,9 +257,8 @@ def _scorer_cannot_write(scorer):
         return False
     # Without a metric it is the one that calls the estimator's own ``score``.
     metric = getattr(scorer, "_score_func", scorer)
-    return all(
-        item.__module__.startswith("sklearn.") for item in (type(scorer), metric)
-    )
+    modules = (getattr(item, "__module__", None) for item in (type(scorer), metric))
+    return all(str(module).startswith("sklearn.") for module in modules)
 
 
 def _callback_metadata(part):

@@ -60,14 +60,14 @@ def pack(value):
 
 
 def unpack(arrays):
-    """Give back what was packed; its arrays are `arrays`, or views of the first."""
+    """Give back what was packed; its large arrays are those of `arrays`."""
     payload, *large = arrays
     view = memoryview(payload)
     length = int.from_bytes(view[-8:], "little")
     (start, stop), *rest = pickle.loads(view[-8 - length : -8])
-    unpickler = _Unpickler(
-        io.BytesIO(view[start:stop]), buffers=[view[i:j] for i, j in rest]
-    )
+    # Copies, as shared memory is read-only and these arrays may be written to.
+    buffers = [bytearray(view[i:j]) for i, j in rest]
+    unpickler = _Unpickler(io.BytesIO(view[start:stop]), buffers=buffers)
     unpickler.large = large
     return unpickler.load()
 

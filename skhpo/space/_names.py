@@ -1,6 +1,7 @@
 """Names that the estimator must have."""
 
 import contextlib
+import copy
 import difflib
 import itertools
 import math
@@ -57,7 +58,8 @@ def check_names(estimator, space):
 
 def _first_value(dimension):
     if dimension.n_values == math.inf:
-        return dimension.rvs(random_state=0)
+        # A copy, as a distribution may have a generator of its own.
+        return copy.deepcopy(dimension).rvs(random_state=0)
     return dimension.rows()[0]
 
 

@@ -52,7 +52,12 @@ class RandomStrategy:
         self._seen = set()
         rng = check_random_state(random_state)
         if self.n_candidates < n_iter:
-            self._warn_exhausted(self.n_candidates)
+            warnings.warn(
+                f"n_iter = {n_iter} exceeds the {self.n_candidates} points of the "
+                f"space; all {self.n_candidates} are evaluated.",
+                UserWarning,
+                stacklevel=2,
+            )
         draw = _sobol_candidates if design == "sobol" else _random_candidates
         self._candidates = self._distinct(draw(space, n_iter, rng))
         if not isinstance(random_state, int | np.integer):
@@ -80,15 +85,14 @@ class RandomStrategy:
         if len(self._seen) < self.n_iter:
             self.exhausted_reason = "search space exhausted"
             if len(self._seen) < self.n_candidates:
-                self._warn_exhausted(len(self._seen))
-
-    def _warn_exhausted(self, n_points):
-        warnings.warn(
-            f"n_iter = {self.n_iter} exceeds the {n_points} points of the space "
-            f"that can be drawn; all {n_points} are evaluated.",
-            UserWarning,
-            stacklevel=2,
-        )
+                warnings.warn(
+                    f"{MAX_REPEATS} draws in a row gave nothing new; of n_iter = "
+                    f"{self.n_iter} candidates the {len(self._seen)} found are "
+                    "evaluated. Values that are less likely are left out: give them "
+                    "as a list.",
+                    UserWarning,
+                    stacklevel=2,
+                )
 
 
 def _random_candidates(space, n_iter, rng):

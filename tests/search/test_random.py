@@ -113,14 +113,16 @@ class Coin:
 
 
 def test_a_space_of_unknown_size_is_given_up_with_a_warning():
-    with pytest.warns(UserWarning, match="exceeds the 2 points of the space"):
+    with pytest.warns(
+        UserWarning, match="gave nothing new.*n_iter = 5 candidates the 2 found"
+    ):
         params, reason = draw({"C": Coin()}, n_iter=5)
     assert [p["C"] for p in params] in ([0, 1], [1, 0])
     assert reason == "search space exhausted"
 
 
 def test_values_too_unlikely_to_be_drawn_do_not_hold_up_the_search():
-    with pytest.warns(UserWarning, match="exceeds the"):
+    with pytest.warns(UserWarning, match="Values that are less likely are left out"):
         params, reason = draw({"C": binom(100, 0.5)}, n_iter=101)
     assert 30 < len(params) < 101
     assert reason == "search space exhausted"
@@ -192,3 +194,18 @@ def test_a_single_point_is_a_space_too():
 def test_an_unknown_design_is_refused():
     with pytest.raises(ValueError, match="'design' parameter of RandomSearch"):
         RandomSearch(SVC(), SPACES["lists"], design="halton").fit(X, y)
+
+
+def test_a_distribution_with_a_generator_of_its_own_is_drawn_from_by_nobody_else():
+    class Own:
+        def __init__(self):
+            self.rng = np.random.RandomState(1)
+
+        def rvs(self, random_state=None):
+            return self.rng.rand() + 0.1
+
+    expected, found = (
+        cls(SVC(), {"C": Own()}, n_iter=3, random_state=0).fit(X, y)
+        for cls in [RandomizedSearchCV, RandomSearch]
+    )
+    assert found.cv_results_["params"] == expected.cv_results_["params"]
