@@ -40,10 +40,11 @@ METHODS = (
 
 
 class Fitted(NamedTuple):
-    """A fitted search, and the warnings and output of its fit."""
+    """A fitted search, the warnings of its fit, and NumPy's global generator after."""
 
     search: object
     warnings: list
+    generator: str
 
 
 def fit_both(estimator, space, X, y=None, *, classes=GRID, params=None, **options):
@@ -63,6 +64,7 @@ def fit_both(estimator, space, X, y=None, *, classes=GRID, params=None, **option
     )
     assert_same_warnings(ours.warnings, theirs.warnings)
     assert_same_search(ours.search, theirs.search)
+    assert ours.generator == theirs.generator
     return ours.search, theirs.search
 
 
@@ -76,7 +78,8 @@ def fit_one(cls, estimator, space, X, y=None, *, params=None, seed=0, **options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         search.fit(X, copy.deepcopy(y), **copy.deepcopy(params or {}))
-    return Fitted(search, [(item.category, str(item.message)) for item in caught])
+    told = [(item.category, str(item.message)) for item in caught]
+    return Fitted(search, told, str(np.random.get_state()))
 
 
 def assert_same_warnings(ours, theirs):

@@ -25,6 +25,7 @@ from oracle import (
     assert_same,
     assert_same_predictions,
     assert_same_results,
+    assert_same_search,
     error_of,
     fit_both,
     fit_one,
@@ -44,6 +45,7 @@ from sklearn.base import (
     is_outlier_detector,
     is_regressor,
 )
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import load_iris
@@ -81,6 +83,7 @@ from sklearn.model_selection import (
     cross_val_predict,
     cross_val_score,
 )
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier, KNeighborsRegressor
@@ -148,6 +151,59 @@ def fingerprint(value):
 
 def is_polars(value):
     return type(value).__module__.startswith("polars")
+
+
+# ---------------------------------------------------------------------------
+# The comparison itself
+
+
+def change(key, function):
+    """Make a damage that replaces one array of the results."""
+
+    def damage(search):
+        search.cv_results_[key] = function(search.cv_results_[key].copy())
+
+    return damage
+
+
+def move_to_the_end(key):
+    def damage(search):
+        search.cv_results_[key] = search.cv_results_.pop(key)
+
+    return damage
+
+
+def set_mask(values):
+    values[0] = np.ma.masked
+    return values
+
+
+DAMAGES = {
+    # Not towards 1, which a score may be.
+    "last bit of a score": change("split1_test_score", lambda a: np.nextafter(a, 2)),
+    "order of the keys": move_to_the_end("params"),
+    "missing key": lambda s: s.cv_results_.pop("split1_test_score"),
+    "mask": change("param_C", set_mask),
+    "dtype of the ranks": change("rank_test_score", lambda a: a.astype(np.int64)),
+    "dtype of a parameter": change("param_C", lambda a: a.astype(object)),
+    "type of a value": lambda s: s.cv_results_["params"][0].update(C=np.float64(1)),
+    "order of the candidates": lambda s: s.cv_results_["params"].reverse(),
+    "time": change("mean_fit_time", lambda a: a * np.nan),
+    "missing attribute": lambda s: delattr(s, "refit_time_"),
+    "additional attribute": lambda s: setattr(s, "best_candidate_", 1),
+    "type of best_index_": lambda s: setattr(s, "best_index_", int(s.best_index_)),
+    "best_estimator_": lambda s: s.best_estimator_.set_params(tol=1e-3),
+    "scorer_": lambda s: setattr(s, "scorer_", one_score),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_comparison_notices(damage, classification):
+    X, y = classification
+    ours, theirs = fit_both(LogisticRegression(), {"C": [1.0, 2.0]}, X, y)
+    DAMAGES[damage](ours)
+    with pytest.raises(AssertionError):
+        assert_same_search(ours, theirs)
 
 
 # ---------------------------------------------------------------------------
@@ -487,40 +543,66 @@ def test_text(classification):
 
 
 ARRAY_API_SCRIPT = """
-import array_api_strict as xp
+import sys
+from importlib import import_module
+
 from oracle import GRID, RANDOM, assert_same_results
 from sklearn import config_context
 from sklearn.datasets import make_classification
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from test_drop_in import Fingerprint, options_for
 
-X, y = map(xp.asarray, make_classification(60, 5, random_state=0))
-ridge = Ridge(solver="svd"), {"alpha": [0.1, 1.0, 10.0]}
-lda = LinearDiscriminantAnalysis(), {"tol": [1e-1, 1e-2, 1e-3]}
-with config_context(array_api_dispatch=True):
-    for estimator, space in [ridge, lda]:
-        for classes in [GRID, RANDOM]:
+xp = import_module(sys.argv[1])
+# Not the device where new arrays are put.
+device = xp.Device("device1") if sys.argv[1] == "array_api_strict" else "cpu"
+data = make_classification(60, 5, random_state=0)
+X, y = (xp.asarray(array, device=device) for array in data)
+target, weights = X[:, 0] + X[:, 1], {"sample_weight": X[:, 2] ** 2}
+reduced = make_pipeline(PCA(svd_solver="full"), Ridge(solver="svd"))
+for estimator, space, y, params in [
+    (Fingerprint(), {"a": [1, 2, 3]}, y, weights),
+    (Ridge(solver="svd"), {"alpha": [0.1, 1.0, 10.0]}, target, weights),
+    (LinearDiscriminantAnalysis(), {"tol": [1e-1, 1e-2, 1e-3]}, y, {}),
+    (reduced, {"pca__n_components": [1, 2, 3]}, target, {}),
+    (PCA(svd_solver="full"), {"n_components": [1, 2, 3]}, None, {}),
+]:
+    for classes, n_jobs in [(GRID, 1), (GRID, 2), (RANDOM, 1)]:
+        options = options_for(
+            classes,
+            cv=KFold(3),
+            n_jobs=n_jobs,
+            return_train_score=True,
+            error_score="raise",
+        )
+        with config_context(array_api_dispatch=True):
             ours, theirs = (
-                cls(estimator, space, cv=KFold(3), error_score="raise", **options)
-                .fit(X, xp.astype(y, X.dtype) if estimator is ridge[0] else y)
-                for cls in classes
-                for options in [{"n_iter": 3, "random_state": 0}
-                                if classes is RANDOM else {}]
+                cls(estimator, space, **options).fit(X, y, **params) for cls in classes
             )
             assert_same_results(ours.cv_results_, theirs.cv_results_)
-            predicted = ours.predict(X)
-            assert type(predicted) is type(theirs.predict(X)) is type(X)
-            assert xp.all(predicted == theirs.predict(X))
+            if hasattr(theirs, "predict"):
+                our, their = ours.predict(X), theirs.predict(X)
+                assert type(our) is type(their) is type(X)
+                assert our.device == their.device == X.device
+                assert xp.all(our == their)
 """
 
 
-def test_arrays_of_the_array_api_are_kept():
+@pytest.mark.parametrize(
+    "namespace",
+    ["array_api_strict", pytest.param("torch", marks=pytest.mark.optional)],
+)
+def test_arrays_of_the_array_api_are_kept(namespace):
+    reason = "scikit-learn carries array-api-compat from 1.7 on"
+    pytest.importorskip("sklearn.externals.array_api_compat", reason=reason)
+    pytest.importorskip(namespace)
     # SciPy reads the variable when it is imported, hence the new process.
-    pytest.importorskip("array_api_strict")
     path = [str(Path(__file__).parent), *sys.path]
     done = subprocess.run(
-        [sys.executable, "-c", ARRAY_API_SCRIPT],
+        [sys.executable, "-c", ARRAY_API_SCRIPT, namespace],
         env={**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
@@ -681,6 +763,19 @@ def test_the_global_generator_is_left_alone_where_seeds_are_given(
         **options_for(classes),
     ).fit(X, y)
     assert str(np.random.get_state()) == str(before)
+
+
+@BOTH
+def test_without_seeds_all_draw_from_the_global_generator_in_the_same_order(
+    classes, regression
+):
+    X, y = regression
+    space, options = {"max_depth": [1, 2, 3]}, {}
+    if classes is RANDOM:
+        space = {"max_features": uniform(0.1, 0.9), "max_depth": randint(1, 10**6)}
+        options = {"n_iter": 3}
+    cv = ShuffleSplit(3)
+    fit_both(ExtraTreesRegressor(2), space, X, y, classes=classes, cv=cv, **options)
 
 
 def test_a_random_state_instance_is_advanced_as_by_scikit_learn(classification):
@@ -1520,6 +1615,24 @@ def test_the_parameter_of_a_nested_estimator_that_is_itself_replaced(classificat
 
 
 @pytest.mark.parametrize(
+    "grid",
+    [
+        {"model": [GaussianNB()], "model__C": [1.0]},
+        {"scale": ["passthrough"], "scale__with_mean": [True]},
+        [{"model__C": [1.0]}, {"model": [SVC(), GaussianNB()], "model__C": [1.0]}],
+    ],
+    ids=["replaced", "passed through", "replaced by one of two"],
+)
+def test_a_parameter_that_a_replaced_step_lacks_is_refused(grid, classification):
+    X, y = classification
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", SVC())])
+    ours, theirs = (error_of(cls(pipeline, grid, cv=2).fit, X, y) for cls in GRID)
+    # scikit-learn lets the AttributeError of a str without set_params escape.
+    assert ours[0] is ValueError
+    assert ours[1].endswith(theirs[1])
+
+
+@pytest.mark.parametrize(
     "space",
     [
         {"a": []},
@@ -1931,6 +2044,10 @@ def test_a_search_works_inside_other_estimators(classes, classification):
             "bagging": BaggingClassifier(
                 search(GaussianNB()), n_estimators=2, random_state=0
             ),
+            "calibrated": CalibratedClassifierCV(
+                search(LinearSVC(random_state=0)), cv=2
+            ),
+            "one of many": OneVsRestClassifier(search(LogisticRegression())),
             "search of a search": cls(
                 search(SVC()),
                 {"estimator__C": [0.1, 1.0, 10.0], "cv": [2]},
