@@ -1,5 +1,6 @@
 """Hyperparameter search that replaces scikit-learn's by changing one word."""
 
+from skhpo._search.bayes import BayesSearch
 from skhpo._search.grid import GridSearch
 from skhpo._search.random import RandomSearch
 from skhpo.space import Categorical, Integer, Real
@@ -7,6 +8,7 @@ from skhpo.space import Categorical, Integer, Real
 __version__ = "0.1.0"
 
 __all__ = [
+    "BayesSearch",
     "Categorical",
     "GridSearch",
     "Integer",

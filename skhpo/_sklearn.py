@@ -13,7 +13,8 @@ name                       why not a public one
 ``_check_method_params``   slices fit and score parameters along the samples
 ``_safe_split``            slices X (also precomputed kernels) and y
 ``get_namespace, device``  array API: indices move to the namespace of X
-``Interval, StrOptions``   constraints of the constructor's parameters
+``Interval, StrOptions,    constraints of the constructor's parameters
+HasMethods``
 ``BaseSearchCV`` methods   listed in ``_METHODS``; they decide what scikit-learn's
                            searches do about scorers, routing, refit and results
 =========================  ====================================================
@@ -29,7 +30,7 @@ try:
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.model_selection._validation import _score as score
     from sklearn.utils._array_api import device, get_namespace
-    from sklearn.utils._param_validation import Interval, StrOptions
+    from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
     from sklearn.utils.metaestimators import _safe_split as safe_split
     from sklearn.utils.validation import _check_method_params as check_method_params
 
@@ -53,6 +54,7 @@ except ImportError as error:
 __all__ = [
     "SUPPORTED",
     "BaseSearchCV",
+    "HasMethods",
     "Interval",
     "MultimetricScorer",
     "StrOptions",

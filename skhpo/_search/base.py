@@ -43,6 +43,15 @@ class BaseSearch(BaseSearchCV):
             In its initial state.
         """
 
+    def _keep(self, strategy):
+        """Keep what the strategy has learnt; called once at the end of the search.
+
+        Parameters
+        ----------
+        strategy : Strategy
+            It has been told all trials.
+        """
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
@@ -147,6 +156,7 @@ class BaseSearch(BaseSearchCV):
         )
         self.search_time_ = search_time
         self.stop_reason_ = reason
+        self._keep(strategy)
         tasks.end()
         return self
 

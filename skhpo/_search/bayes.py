@@ -1,0 +1,235 @@
+"""BayesSearch: candidates from a model of the scores so far."""
+
+import numbers
+
+import numpy as np
+
+from skhpo._search.base import BaseSearch
+from skhpo._sklearn import BaseSearchCV, HasMethods, Interval, StrOptions
+from skhpo.space import Space, check_names
+from skhpo.strategies.bayes import BayesStrategy, check_settings, nearest_setting
+
+
+class BayesSearch(BaseSearch):
+    """Learn from the scores so far which candidate to try next.
+
+    A model of the score over the space, the surrogate, is fitted to the candidates
+    tried so far; the next one is where the model sees the best chance of a gain. Fewer
+    candidates are needed than by :class:`RandomSearch` for the same score. The result
+    is a function of the data, the parameters and ``random_state``, whatever ``n_jobs``
+    is.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted for each candidate; a clone, never itself. Its own parameters, as
+        far as they lie in the space, make the first candidate.
+    param_distributions : dict or list of dict
+        For each parameter a list, tuple or array of values, a frozen scipy.stats
+        distribution (with ``ppf`` and ``cdf``), or a :class:`~skhpo.Real`,
+        :class:`~skhpo.Integer` or :class:`~skhpo.Categorical`. Sorted numbers in a list
+        are taken as ordered. A list of dicts gives branches, modelled together.
+        Distributions of Optuna and dimensions of scikit-optimize are understood.
+    n_iter : int, default=50
+        Number of distinct candidates. A smaller space is evaluated whole, with a
+        warning.
+    max_pending : int, default=2
+        Number of candidates under way at a time, each on all splits: candidate i is
+        proposed from the scores of candidates up to ``i - max_pending``. 1 learns the
+        most from each candidate and is the choice for one worker; more keep more
+        workers busy.
+    surrogate : {"auto", "gp", "forest", "tpe"} or object, default="auto"
+        "gp" is a Gaussian process [1]_ with log expected improvement [2]_ and a lower
+        confidence bound in turns; "forest" are randomised trees, as in SMAC [3]_; "tpe"
+        are the densities of good and bad candidates, as in Hyperopt and Optuna [4]_.
+        "auto" is the Gaussian process, replaced by the forest above 1000 candidates, or
+        where most hyperparameters are categories and the forest predicts better.
+        Classes to adapt are in ``skhpo.strategies.surrogates``.
+    initial_candidates : list of dict, default=None
+        Settings of the space to evaluate first, in this order.
+    scoring : str, callable, list, tuple or dict, default=None
+        How predictions are judged, larger is better. A str, a callable with the
+        signature ``scorer(estimator, X, y)`` or None (the estimator's ``score``) give
+        one metric; a list or tuple of str, a dict of scorers, or a callable that
+        returns a dict give several.
+    n_jobs : int, default=None
+        Number of fits at a time, in the active joblib backend. None means 1, -1 all
+        processors. Results do not depend on it.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all data at the end. With several
+        metrics: the name of the one that decides, or False. A callable receives
+        ``cv_results_`` and returns the ``best_index_``; there is no ``best_score_``
+        then.
+    cv : int, splitter or iterable, default=None
+        The splits, drawn once for the whole search. None means 5 folds, an int that
+        many; stratified for classifiers.
+    verbose : int, default=0
+        Above 0 the size of the search is printed, above 1 a line for each fit, above
+        2 its scores, above 9 also its start.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many tasks joblib may hold ready for its workers.
+    random_state : int, RandomState instance or None, default=None
+        Decides the candidates. None draws a seed from NumPy's global generator.
+    error_score : "raise" or float, default=nan
+        Score of a fit that fails; "raise" raises the error.
+    return_train_score : bool, default=False
+        Whether the training part of each split is scored as well.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to (masked) ndarray
+        A row for each candidate: ``params``, ``param_*``, scores of every split, their
+        mean, standard deviation and rank, and times in seconds, exactly as
+        scikit-learn lays them out.
+    best_estimator_ : estimator
+        The best candidate, fitted on all data. Only if ``refit`` is not False.
+    surrogate_ : Predictor
+        Predicts the mean score of any setting from all trials:
+        ``surrogate_.predict([params, ...], return_std=True)``. Not with "tpe", which
+        models where good candidates lie and not their scores.
+    best_score_ : float
+        Its mean held-out score. Not with several metrics and ``refit=False``, nor with
+        a callable ``refit``.
+    best_params_ : dict
+        Its parameters. Not with several metrics and ``refit=False``; the same holds
+        for ``best_index_``.
+    best_index_ : int
+        Its row in ``cv_results_``.
+    scorer_ : callable or dict of str to callable
+        What scored the candidates.
+    n_splits_ : int
+        Number of splits.
+    refit_time_ : float
+        Seconds that the fit on all data took. Only if ``refit`` is not False.
+    multimetric_ : bool
+        Whether there are several metrics.
+    classes_ : ndarray of shape (n_classes,)
+        Labels. Only if the best estimator is a classifier.
+    n_features_in_ : int
+        Number of features. Only if the best estimator knows it.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features. Only if the best estimator knows them.
+    trials_ : list of Trial
+        Every candidate with the results of its splits: ``params``, ``status``
+        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ``errors`` (tracebacks by split) and ``group`` (its own row).
+    stop_reason_ : str
+        Why the search ended: "n_iter candidates evaluated",
+        "search space exhausted" or "stopped by a callback".
+    n_candidates_ : int
+        Number of rows of ``cv_results_``.
+    n_fits_ : int
+        Number of fits behind them, the refit not counted.
+    search_time_ : float
+        Seconds that the search took, the refit not counted.
+
+    See Also
+    --------
+    RandomSearch : Draws candidates without learning from their scores.
+    GridSearch : Tries every point of a grid.
+
+    Notes
+    -----
+    With several metrics the one that ``refit`` names is optimised; if ``refit`` is
+    False or a callable, the first one. A single metric is always the one optimised,
+    whatever a callable ``refit`` then chooses by. A candidate whose score is NaN counts
+    as a little worse than the worst other.
+
+    References
+    ----------
+    .. [1] J. Snoek, H. Larochelle and R. P. Adams, "Practical Bayesian optimization of
+       machine learning algorithms", 2012.
+    .. [2] S. Ament, S. Daulton, D. Eriksson, M. Balandat and E. Bakshy, "Unexpected
+       improvements to expected improvement for Bayesian optimization", 2023.
+    .. [3] F. Hutter, H. H. Hoos and K. Leyton-Brown, "Sequential model-based
+       optimization for general algorithm configuration", 2011.
+    .. [4] J. Bergstra, R. Bardenet, Y. Bengio and B. Kegl, "Algorithms for
+       hyper-parameter optimization", 2011.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhpo import BayesSearch, Real
+    >>> X, y = load_iris(return_X_y=True)
+    >>> space = {"C": Real(1e-2, 1e3, log=True), "gamma": Real(1e-4, 10, log=True)}
+    >>> search = BayesSearch(SVC(), space, n_iter=15, random_state=0).fit(X, y)
+    >>> search.best_score_ > 0.97
+    True
+    >>> mean, std = search.surrogate_.predict(
+    ...     [{"C": 1.0, "gamma": 0.1}, {"C": 0.01, "gamma": 1e-4}], return_std=True
+    ... )
+    >>> mean[0] > mean[1]
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, list],
+        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "max_pending": [Interval(numbers.Integral, 1, None, closed="left")],
+        "surrogate": [
+            StrOptions({"auto", "gp", "forest", "tpe"}),
+            HasMethods(["propose"]),
+        ],
+        "initial_candidates": [list, tuple, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=50,
+        max_pending=2,
+        surrogate="auto",
+        initial_candidates=None,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.max_pending = max_pending
+        self.surrogate = surrogate
+        self.initial_candidates = initial_candidates
+        self.random_state = random_state
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+
+    def _make_strategy(self):
+        space = Space(self.param_distributions)
+        check_names(self.estimator, space)
+        first = self.initial_candidates or []
+        check_settings(space, first, "initial_candidates")
+        current = nearest_setting(space, self.estimator.get_params(deep=True))
+        return BayesStrategy(
+            space,
+            self.n_iter,
+            self.random_state,
+            metric=self.refit if isinstance(self.refit, str) else None,
+            max_pending=self.max_pending,
+            surrogate=self.surrogate,
+            first=[*first, current],
+        )
+
+    def _keep(self, strategy):
+        predictor = strategy.predictor()
+        if predictor is not None:
+            self.surrogate_ = predictor

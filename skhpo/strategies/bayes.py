@@ -1,0 +1,291 @@
+"""Candidates that a model of the scores so far thinks best to try."""
+
+import itertools
+import reprlib
+import warnings
+from collections import deque
+from copy import deepcopy
+from functools import cache, cached_property
+
+import numpy as np
+from sklearn.utils import check_random_state
+from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
+
+from skhpo.gp.maximize import spread_points
+from skhpo.strategies._model_space import ModelSpace
+from skhpo.strategies.surrogates import SURROGATES
+
+MIN_START = 5
+
+# A space of unknown size counts as exhausted after so many repeats in a row.
+MAX_REPEATS = 10_000
+
+
+class BayesStrategy:
+    """Learn from the trials which candidate to try next.
+
+    Candidate i is a function of the seed, i, and the trials up to i - `max_pending`.
+
+    Parameters
+    ----------
+    space : Space
+        Where to search.
+    n_iter : int
+        How many distinct candidates to propose.
+    random_state : int, RandomState instance or None
+        Source of the seed.
+    metric : str, default=None
+        Which of several metrics is optimised; None for the first.
+    max_pending : int, default=2
+        Number of candidates under way at a time. Fixed, so that the proposals do not
+        depend on the number of workers.
+    surrogate : str or object, default="auto"
+        A name of the table of surrogates, or an object with their methods.
+    first : sequence of dict, default=()
+        Settings of the space to evaluate first.
+    """
+
+    needs_gradient = False
+
+    def __init__(
+        self,
+        space,
+        n_iter,
+        random_state,
+        *,
+        metric=None,
+        max_pending=2,
+        surrogate="auto",
+        first=(),
+    ):
+        self.space = space
+        self.n_candidates = min(n_iter, space.n_values)
+        self.max_pending = max_pending
+        self.exhausted_reason = "n_iter candidates evaluated"
+        self._metric = metric
+        self._seed = int(check_random_state(random_state).randint(2**31 - 1))
+        self._model_space = ModelSpace(space)
+        self._domain = self._model_space.domain
+        if isinstance(surrogate, str):
+            self._surrogate = SURROGATES[surrogate]()
+        else:
+            self._surrogate = deepcopy(surrogate)
+        self._seen = set()
+        self._pending = deque()  # model points, in the order of their proposal
+        self._points, self._scores = [], []  # of the trials told
+        first = [space.candidate(space.point(params)) for params in first]
+        if self.n_candidates < n_iter:
+            warnings.warn(
+                f"n_iter = {n_iter} exceeds the {self.n_candidates} points of the "
+                f"space; all {self.n_candidates} are evaluated.",
+                UserWarning,
+                stacklevel=2,
+            )
+            self.exhausted_reason = "search space exhausted"
+        if self.n_candidates == space.n_values:
+            # All will be evaluated, so that there is nothing to learn.
+            self.max_pending = None
+            rest = (space.candidate(space.point(params)) for params in space.grid())
+        else:
+            n_start = max(MIN_START, min(self._domain.n_columns + 1, n_iter // 4))
+            rest = self._spread(n_start - len(first))
+        self._start = itertools.chain(first, rest)
+
+    def ask(self, n):
+        """Propose up to `n` new candidates."""
+        candidates = []
+        while len(candidates) < n and len(self._seen) < self.n_candidates:
+            candidate = next(self._start, None) or self._propose()
+            if candidate is None:
+                break
+            if candidate.key not in self._seen:
+                self._seen.add(candidate.key)
+                self._pending.append(self._model_space.encode(candidate.params))
+                candidates.append(candidate)
+        return candidates
+
+    def tell(self, trials):
+        """Learn the scores of trials, in the order of their proposal."""
+        for trial in trials:
+            self._points.append(self._pending.popleft())
+            self._scores.append(_mean_score(trial, self._metric))
+
+    def predictor(self):
+        """Give what the surrogate makes of all trials told.
+
+        Returns
+        -------
+        Predictor or None
+            None if it does not predict scores, or has seen none.
+        """
+        if not self._surrogate.predicts or not np.isfinite(self._scores).any():
+            return None
+        return Predictor(self._model_space, self._surrogate, *self._told())
+
+    def _spread(self, n):
+        """Yield `n` candidates of a scrambled Sobol design."""
+        rng = np.random.default_rng([self._seed, 0])
+        u = spread_points(self._domain.n_columns, max(n, 0), rng)
+        for x in self._domain.from_uniform(u):
+            yield self._model_space.candidate(x)
+
+    def _propose(self):
+        """Make the most promising candidate that is new; None if there is none."""
+        number = len(self._seen)
+        rng = np.random.default_rng([self._seed, number])
+        pending = np.array(self._pending).reshape(-1, self._domain.n_columns)
+        # The last bits of a product depend on the number of threads, and with them
+        # which of two equally good points comes first.
+        with _blas_threads().limit(limits=1):
+            ranked = self._surrogate.propose(
+                self._domain, *self._told(), pending, number, rng
+            )
+        drawn = (self._domain.from_uniform(u)[0] for u in _uniform(self._domain, rng))
+        for x in itertools.chain(ranked, itertools.islice(drawn, MAX_REPEATS)):
+            candidate = self._model_space.candidate(x)
+            if candidate.key not in self._seen:
+                return candidate
+        self.exhausted_reason = "search space exhausted"
+        return None
+
+    def _told(self):
+        x = np.array(self._points).reshape(-1, self._domain.n_columns)
+        return x, -np.array(self._scores, dtype=float)
+
+
+class Predictor:
+    """What the surrogate of a finished search expects of settings.
+
+    It is fitted to the mean scores of all trials when it is first asked.
+    """
+
+    def __init__(self, model_space, surrogate, x, losses):
+        self._model_space = model_space
+        self._surrogate = surrogate
+        self._told = x, losses
+
+    def predict(self, params, return_std=False):
+        """Predict mean scores.
+
+        Parameters
+        ----------
+        params : list of dict
+            Settings of the space that was searched.
+        return_std : bool, default=False
+            Whether to return the standard deviation as well.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_settings,)
+            Expected score of each setting, larger is better.
+        std : ndarray of shape (n_settings,)
+            How uncertain that is, as a standard deviation. Only if `return_std`.
+
+        Raises
+        ------
+        ValueError
+            If a setting is not in the space.
+        """
+        check_settings(self._model_space.space, params, "params")
+        x = np.array([self._model_space.encode(setting) for setting in params])
+        with _blas_threads().limit(limits=1):
+            mean, std = self._predict(x.reshape(len(params), -1))
+        return (-mean, std) if return_std else -mean
+
+    @cached_property
+    def _predict(self):
+        return self._surrogate.predictor(self._model_space.domain, *self._told)
+
+    def __getstate__(self):
+        return {k: v for k, v in self.__dict__.items() if k != "_predict"}
+
+
+def nearest_setting(space, params):
+    """Give a setting of the space that keeps as many of these values as possible.
+
+    Parameters
+    ----------
+    space : Space
+        Where the setting lies.
+    params : dict of str to object
+        Values for any names, in the space or not.
+
+    Returns
+    -------
+    dict of str to object
+        Values that are in the space; where they are not, the middle of the dimension.
+        In the branch that keeps the largest share, the first of equals.
+    """
+    best, best_share = None, -1.0
+    for branch in space.branches:
+        setting, n_kept = {}, 0
+        for name, dimension in branch.items():
+            try:
+                dimension.to_unit(params[name])
+                setting[name] = params[name]
+                n_kept += 1
+            except (KeyError, TypeError, ValueError):
+                setting[name] = dimension.from_unit(0.5)
+        share = n_kept / max(len(branch), 1)
+        if share > best_share:
+            best, best_share = setting, share
+    return best
+
+
+def check_settings(space, settings, what):
+    """Raise unless all of these are settings of the space.
+
+    Parameters
+    ----------
+    space : Space
+        Where they have to lie.
+    settings : sequence of dict
+        What is checked.
+    what : str
+        Name of the parameter that holds them, for messages.
+
+    Raises
+    ------
+    TypeError
+        If one is not a dict, or a distribution can only be drawn from.
+    ValueError
+        If one does not lie in the space.
+    """
+    for number, setting in enumerate(settings):
+        start = f"{what}[{number}] = {reprlib.repr(setting)}"
+        if not isinstance(setting, dict):
+            raise TypeError(f"{start} must be a dict from names to values.")
+        try:
+            space.point(setting)
+        except ValueError as error:
+            raise ValueError(
+                f"{start} is not in the space: {error} Give each name of a branch a "
+                "value that the space contains, or widen the space."
+            ) from error
+
+
+def _mean_score(trial, metric):
+    """Return the mean score over the splits; NaN if all fits failed."""
+    if trial.status == "failed":
+        return np.nan
+    scores = [_score_of(split.test_scores, metric) for split in trial.splits]
+    return float(np.mean(scores))
+
+
+def _score_of(scores, metric):
+    if not isinstance(scores, dict):
+        return scores
+    # A name that does not exist is refused by the search, in scikit-learn's words.
+    return scores.get(next(iter(scores)) if metric is None else metric, np.nan)
+
+
+def _uniform(domain, rng):
+    """Yield random points of the unit cube."""
+    while True:
+        yield rng.random((1, domain.n_columns))
+
+
+@cache
+def _blas_threads():
+    """Look for the libraries with threads once; it takes milliseconds."""
+    return ThreadpoolController()

@@ -1,0 +1,67 @@
+"""The Gaussian process, unless a forest predicts better."""
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from skhpo.gp.transforms import fit_output_transform
+from skhpo.strategies.surrogates.forest import ForestSurrogate, fit_forest
+from skhpo.strategies.surrogates.gaussian_process import (
+    MAX_OBSERVATIONS,
+    GaussianProcessSurrogate,
+    fit_gp,
+)
+
+# With fewer observations a forest knows too little.
+MIN_FOREST = 50
+
+
+class AutoSurrogate:
+    """Choose between a Gaussian process and a forest.
+
+    The forest takes over above 1000 observations; and from 50 on, where more than half
+    of the columns are categories and held-out losses are more likely under it.
+    """
+
+    predicts = True
+
+    def __init__(self):
+        self._gp = GaussianProcessSurrogate()
+        self._forest = ForestSurrogate()
+        self._use_forest = False
+        self._due = MIN_FOREST
+
+    def propose(self, domain, x, losses, pending, number, rng):
+        """Ask the model that predicts better."""
+        self._choose(domain, x, losses)
+        model = self._forest if self._use_forest else self._gp
+        return model.propose(domain, x, losses, pending, number, rng)
+
+    def predictor(self, domain, x, losses):
+        """Predict with the model that was used last."""
+        model = self._forest if self._use_forest else self._gp
+        return model.predictor(domain, x, losses)
+
+    def _choose(self, domain, x, losses):
+        n = len(x)
+        if n > MAX_OBSERVATIONS:
+            self._use_forest = True
+        elif n >= self._due and 2 * domain.categorical.sum() > domain.n_columns:
+            self._due = n + max(1, n // 5)
+            _, v = fit_output_transform(losses)
+            gp = fit_gp(domain, x, v).leave_one_out().mean()
+            self._use_forest = _log_density_of_forest(domain, x, v) > gp
+
+
+def _log_density_of_forest(domain, x, v):
+    """Return the mean log density of held-out losses, ten folds."""
+    densities = []
+    for train, test in KFold(10, shuffle=True, random_state=0).split(x):
+        predict = fit_forest(domain, x[train], v[train], 0)
+        # What the trees do not disagree on, they may still get wrong.
+        mean, std = predict(x[train])
+        noise = np.mean((v[train] - mean) ** 2) + 1e-4
+        mean, std = predict(x[test])
+        variance = std**2 + noise
+        error = (v[test] - mean) ** 2
+        densities.append(-0.5 * (np.log(2 * np.pi * variance) + error / variance))
+    return float(np.mean(np.concatenate(densities)))

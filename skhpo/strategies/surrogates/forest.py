@@ -1,0 +1,94 @@
+"""A forest, as in SMAC: categories and hierarchies come naturally to it."""
+
+import numpy as np
+
+from skhpo.gp.acquisition import log_expected_improvement
+from skhpo.gp.maximize import change, spread_points
+from skhpo.gp.transforms import fit_output_transform
+
+N_TREES = 50
+N_SPREAD = 1024
+N_CHANGED = 512
+_N_ROUNDS = 2
+_MIN_STD = 1e-3
+
+
+class ForestSurrogate:
+    """Extremely randomised trees [1]_; their disagreement is the uncertainty [2]_.
+
+    References
+    ----------
+    .. [1] P. Geurts, D. Ernst and L. Wehenkel, "Extremely randomized trees", 2006.
+    .. [2] F. Hutter, H. H. Hoos and K. Leyton-Brown, "Sequential model-based
+       optimization for general algorithm configuration", 2011.
+    """
+
+    predicts = True
+
+    def propose(self, domain, x, losses, pending, number, rng):
+        """Rank points by expected improvement."""
+        if not np.isfinite(losses).any():
+            return np.empty((0, domain.n_columns))
+        _, v = fit_output_transform(losses)
+        predict = fit_forest(domain, x, v, int(rng.integers(2**31 - 1)))
+        if len(pending):
+            # What is under way is believed to turn out as predicted.
+            mean, _ = predict(pending)
+            x, v = np.vstack([x, pending]), np.append(v, mean)
+            predict = fit_forest(domain, x, v, int(rng.integers(2**31 - 1)))
+
+        def acquisition(points):
+            return log_expected_improvement(*predict(points), v.min())[0]
+
+        best = x[np.argsort(v, kind="stable")[:10]]
+        spread = spread_points(domain.n_columns, N_SPREAD, rng)
+        pool = np.vstack(
+            [domain.from_uniform(spread), change(domain, best, rng, N_CHANGED)]
+        )
+        values = acquisition(pool)
+        for _ in range(_N_ROUNDS):
+            top = pool[np.argsort(-values, kind="stable")[:10]]
+            changed = change(domain, top, rng, N_CHANGED // 2)
+            pool = np.vstack([pool, changed])
+            values = np.append(values, acquisition(changed))
+        return pool[np.argsort(-values, kind="stable")]
+
+    def predictor(self, domain, x, losses):
+        """Predict losses by the mean and standard deviation over the trees."""
+        finite = np.isfinite(losses)
+        return fit_forest(domain, x[finite], losses[finite], 0, min_std=0.0)
+
+
+def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD):
+    """Fit a forest.
+
+    Parameters
+    ----------
+    domain : Domain
+        Where the points live.
+    x : ndarray of shape (n, d)
+        Model points.
+    v : ndarray of shape (n,)
+        Losses.
+    seed : int
+        Decides the trees.
+    min_std : float, default=1e-3
+        Least standard deviation, where all trees agree.
+
+    Returns
+    -------
+    predict : callable
+        ``predict(x)`` gives mean and standard deviation at model points.
+    """
+    from sklearn.ensemble import ExtraTreesRegressor  # takes long to import
+
+    forest = ExtraTreesRegressor(
+        N_TREES, min_samples_split=3, max_features=5 / 6, random_state=seed
+    ).fit(domain.features(x), v)
+
+    def predict(points):
+        Z = domain.features(points).astype(np.float32)
+        each = np.array([tree.predict(Z) for tree in forest.estimators_])
+        return each.mean(axis=0), np.maximum(each.std(axis=0), min_std)
+
+    return predict
