@@ -42,7 +42,9 @@ from sklearn.model_selection import ParameterSampler, cross_val_score
 from skhpo.space import Space
 
 FOLDER = Path(__file__).resolve().parent
-RESULTS = FOLDER / "results" / "bayes.jsonl"
+RESULTS = (
+    Path(os.environ.get("SKHPO_BENCHMARK_RESULTS", FOLDER / "results")) / "bayes.jsonl"
+)
 REFERENCE = FOLDER / "bayes_reference.json"
 CHECKPOINTS = (16, 32, 64, 100)
 TESTED = (32, 64)
