@@ -9,7 +9,7 @@ This module is the only reader of ``n_jobs``, and knows no parameter names.
 import time
 from collections import deque
 
-from joblib import effective_n_jobs
+from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -137,7 +137,8 @@ class _Schedule:
             n = self._n_allowed(n_wanted)
             if n == 0:
                 break
-            candidates = self._strategy.ask(n)
+            with _on_its_own():
+                candidates = self._strategy.ask(n)
             self._exhausted = not candidates
             for candidate in candidates:
                 self._add(candidate)
@@ -150,7 +151,8 @@ class _Schedule:
         if n_known > len(self.trials):
             return 0
         if n_known > self._n_told:
-            self._strategy.tell(self.trials[self._n_told : n_known])
+            with _on_its_own():
+                self._strategy.tell(self.trials[self._n_told : n_known])
             self._n_told = n_known
         return 1
 
@@ -226,7 +228,17 @@ class _Schedule:
 
     def finish(self):
         """Tell the strategy what it has not been told."""
-        self._strategy.tell(self.trials[self._n_told :])
+        with _on_its_own():
+            self._strategy.tell(self.trials[self._n_told :])
+
+
+def _on_its_own():
+    """Keep what a strategy computes away from the workers of this search.
+
+    A model may use joblib itself. In the active backend it would share its pool with
+    the search, and close it at its end.
+    """
+    return parallel_config("sequential", n_jobs=1)
 
 
 class _Entry:

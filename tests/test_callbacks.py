@@ -76,12 +76,7 @@ def tasks_seen(search, callback):
         ("threading", 2, RecordingAutoPropagatedCallback),
         ("loky", 2, RecordingCallback),
         # It pickles the context, to send it home from the worker.
-        pytest.param(
-            "loky",
-            2,
-            RecordingAutoPropagatedCallback,
-            marks=pytest.mark.xfail(reason="what wraps a callback cannot be pickled"),
-        ),
+        ("loky", 2, RecordingAutoPropagatedCallback),
     ],
 )
 @pytest.mark.filterwarnings("ignore:The estimator SVC does not support callbacks")

@@ -38,6 +38,7 @@ class _Watcher:
 
     def __init__(self, callback, watched):
         self.stop = False
+        self._callback = callback
         # scikit-learn reads the signatures of these, and looks for them statically.
         self.setup = callback.setup
         self.teardown = callback.teardown
@@ -53,3 +54,11 @@ class _Watcher:
             return answer
 
         self.on_fit_task_end = on_fit_task_end
+
+    def __reduce__(self):
+        # Elsewhere nobody asks it: what is sent there is the callback.
+        return _same, (self._callback,)
+
+
+def _same(callback):
+    return callback

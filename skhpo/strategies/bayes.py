@@ -12,8 +12,10 @@ from sklearn.utils import check_random_state
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
 from skhpo.gp.maximize import spread_points
+from skhpo.space import candidate_key
 from skhpo.strategies._model_space import ModelSpace
 from skhpo.strategies.surrogates import SURROGATES
+from skhpo.trial import Candidate
 
 MIN_START = 5
 
@@ -73,7 +75,8 @@ class BayesStrategy:
         self._seen = set()
         self._pending = deque()  # model points, in the order of their proposal
         self._points, self._scores = [], []  # of the trials told
-        first = [space.candidate(space.point(params)) for params in first]
+        n_first = len(first)
+        first = (_exactly(space, params) for params in first)
         if self.n_candidates < n_iter:
             warnings.warn(
                 f"n_iter = {n_iter} exceeds the {self.n_candidates} points of the "
@@ -85,10 +88,10 @@ class BayesStrategy:
         if self.n_candidates == space.n_values:
             # All will be evaluated, so that there is nothing to learn.
             self.max_pending = None
-            rest = (space.candidate(space.point(params)) for params in space.grid())
+            rest = (_exactly(space, params) for params in space.grid())
         else:
             n_start = max(MIN_START, min(self._domain.n_columns + 1, n_iter // 4))
-            rest = self._spread(n_start - len(first))
+            rest = self._spread(n_start - n_first)
         self._start = itertools.chain(first, rest)
 
     def ask(self, n):
@@ -133,7 +136,9 @@ class BayesStrategy:
         """Make the most promising candidate that is new; None if there is none."""
         number = len(self._seen)
         rng = np.random.default_rng([self._seed, number])
-        pending = np.array(self._pending).reshape(-1, self._domain.n_columns)
+        pending = np.array(self._pending).reshape(
+            len(self._pending), self._domain.n_columns
+        )
         # The last bits of a product depend on the number of threads, and with them
         # which of two equally good points comes first.
         with _blas_threads().limit(limits=1):
@@ -149,7 +154,7 @@ class BayesStrategy:
         return None
 
     def _told(self):
-        x = np.array(self._points).reshape(-1, self._domain.n_columns)
+        x = np.array(self._points).reshape(len(self._points), self._domain.n_columns)
         return x, -np.array(self._scores, dtype=float)
 
 
@@ -188,8 +193,9 @@ class Predictor:
         """
         check_settings(self._model_space.space, params, "params")
         x = np.array([self._model_space.encode(setting) for setting in params])
+        x = x.reshape(len(params), self._model_space.domain.n_columns)
         with _blas_threads().limit(limits=1):
-            mean, std = self._predict(x.reshape(len(params), -1))
+            mean, std = self._predict(x)
         return (-mean, std) if return_std else -mean
 
     @cached_property
@@ -262,6 +268,12 @@ def check_settings(space, settings, what):
                 f"{start} is not in the space: {error} Give each name of a branch a "
                 "value that the space contains, or widen the space."
             ) from error
+
+
+def _exactly(space, params):
+    """Make a candidate of params as they are, not as the unit cube would round them."""
+    params = {name: params[name] for name in sorted(params)}
+    return Candidate(params, point=space.point(params), key=candidate_key(params))
 
 
 def _mean_score(trial, metric):
