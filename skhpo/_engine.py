@@ -180,7 +180,8 @@ class _Schedule:
 
     def take(self):
         """Cut the next task from the queue; an empty one if nothing waits."""
-        size = min(self._task_size, -(-len(self.queue) // (2 * self._n_workers)))
+        # Towards the end tasks shrink, so that workers end together.
+        size = min(self._task_size, -(-len(self.queue) // (4 * self._n_workers)))
         units = []
         while len(units) < size:
             try:

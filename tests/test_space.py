@@ -836,7 +836,7 @@ def test_an_unknown_name_is_told_with_a_suggestion(spec, name, suggestion):
     with pytest.raises(ValueError) as info:
         check_names(PIPELINE, Space(spec, name="param_grid"))
     message = str(info.value)
-    assert f"param_grid names '{name}', which Pipeline does not have." in message
+    assert f"param_grid names '{name}', which Pipeline does not have" in message
     if suggestion is False:
         assert "Did you mean" not in message
     if suggestion:

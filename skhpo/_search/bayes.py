@@ -154,12 +154,12 @@ class BayesSearch(BaseSearch):
     >>> X, y = load_iris(return_X_y=True)
     >>> space = {"C": Real(1e-2, 1e3, log=True), "gamma": Real(1e-4, 10, log=True)}
     >>> search = BayesSearch(SVC(), space, n_iter=15, random_state=0).fit(X, y)
-    >>> search.best_score_ > 0.97
+    >>> bool(search.best_score_ > 0.97)
     True
     >>> mean, std = search.surrogate_.predict(
     ...     [{"C": 1.0, "gamma": 0.1}, {"C": 0.01, "gamma": 1e-4}], return_std=True
     ... )
-    >>> mean[0] > mean[1]
+    >>> bool(mean[0] > mean[1])
     True
     """
 

@@ -96,14 +96,18 @@ def _check_settable(estimator, params, space_name):
 def _blame(estimator, accepted, name, value, error, space_name):
     """Say why ``name`` cannot be set on an estimator that has accepted others."""
     kind = type(estimator).__name__
+    part = name.rpartition("__")[0]
     known = {}
     with contextlib.suppress(Exception):
         known = _set(estimator, accepted).get_params(deep=True)
     if isinstance(error, ValueError) and name not in known:
         suggestion = _closest_name(name, known)
         hint = f" Did you mean {suggestion!r}?" if suggestion else ""
-        return f"{space_name} names {name!r}, which {kind} does not have.{hint} {error}"
-    part = name.rpartition("__")[0]
+        if part in accepted:
+            hint = f" when {part!r} is {reprlib.repr(accepted[part])}.{hint}"
+        else:
+            hint = f".{hint}"
+        return f"{space_name} names {name!r}, which {kind} does not have{hint} {error}"
     if part in known and not hasattr(known[part], "set_params"):
         holder = reprlib.repr(known[part])
         way_out = f"Give {part!r} a list of estimators in the same dict."
