@@ -44,6 +44,7 @@ from skhpo.gp.kernels import (
 )
 
 MIN_NOISE = 1e-6
+WEIGHT_PENALTY = 0.1
 # Bounds of log t, log scale and log noise: wide, so that nothing overflows.
 _LOG_T = (np.log(1e-3), np.log(1e4))
 _LOG_SCALE = (np.log(1e-2), np.log(1e2))
@@ -258,7 +259,9 @@ def fit(Z, y, groups, *, previous=None, restart=True, min_noise=MIN_NOISE):
         )
         if best is None or result.fun < best.fun:
             best = result
-    return GaussianProcess(Z, y, groups, best.x)
+    gp = GaussianProcess(Z, y, groups, best.x)
+    gp.log_posterior = -best.fun
+    return gp
 
 
 def negative_log_posterior(theta, Z, y, groups):
@@ -304,8 +307,8 @@ def negative_log_posterior(theta, Z, y, groups):
     d_log_t = 0.5 * scale * t * weight_gradient(C, Z, groups, d)
 
     # Priors: 0.1 (t + 1/t); Gamma(2, 1) of the scale; Gamma(1.1, 30) of the noise.
-    value += 0.1 * np.sum(t + 1 / t)
-    d_log_t += 0.1 * (t - 1 / t)
+    value += WEIGHT_PENALTY * np.sum(t + 1 / t)
+    d_log_t += WEIGHT_PENALTY * (t - 1 / t)
     value += scale - np.log(scale)
     d_scale += scale - 1
     value += 30 * noise - 0.1 * np.log(noise)

@@ -4,7 +4,7 @@
 symbol                shape        meaning
 ====================  ===========  ====================================================
 y                     (n,)         losses, smaller is better; not finite: failed
-m, w                  scalars      median and robust standard deviation
+m, w                  scalars      median and robust standard deviation of the first 10
 u                     (n,)         (y - m) / w
 c(u)                  (n,)         u up to 3, then 3 + log(1 + u - 3)
 psi(c; lambda)        (n,)         Yeo and Johnson's power transform [1]_
@@ -13,7 +13,10 @@ v                     (n,)         standardised psi: mean 0, standard deviation 
 
 Every step is strictly increasing, so the order of the losses is kept. What a transform
 can destroy is the distance among the best ones, on which the end of a search depends: a
-power that shrinks it, relative to the range, to less than a third is turned down.
+power that shrinks it, relative to the range, to less than a third is turned down. What
+it can invent is a landscape: once most losses lie close together at an optimum, their
+own deviation would blow up differences that matter to nobody, so the unit is that of
+the losses from before the search closed in.
 
 References
 ----------
@@ -33,6 +36,8 @@ _TAIL = 3.0
 _FAILURE_MARGIN = 0.5
 _MAX_SHRINKAGE = 3.0
 _N_BEST = 5
+_N_EARLY = 10
+_MAX_DEPTH = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,25 @@ class OutputTransform:
         c = _compress((np.asarray(y, dtype=float) - self.middle) / self.width)
         return (_yeo_johnson(c, self.power) - self.mean) / self.std
 
+    def log_slope(self, y):
+        """Compute the logarithm of the derivative of :meth:`forward`.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            Finite losses.
+
+        Returns
+        -------
+        log_slope : ndarray of shape (n,)
+            What a density of v lacks to be one of y.
+        """
+        u = (np.asarray(y, dtype=float) - self.middle) / self.width
+        c = _compress(u)
+        log_slope = np.sign(c) * (self.power - 1) * np.log1p(np.abs(c))
+        log_slope -= np.log1p(np.maximum(u - _TAIL, 0))
+        return log_slope - np.log(self.std * self.width)
+
     def inverse(self, v):
         """Undo :meth:`forward`.
 
@@ -82,7 +106,8 @@ class OutputTransform:
         Returns
         -------
         y : ndarray of shape (n,)
-            Losses; infinite beyond the range of the transform.
+            Losses; infinite beyond the range of the transform, and growing very fast
+            near its end.
         """
         c = _inverse_yeo_johnson(np.asarray(v) * self.std + self.mean, self.power)
         with np.errstate(over="ignore"):
@@ -90,15 +115,15 @@ class OutputTransform:
         return u * self.width + self.middle
 
 
-def fit_output_transform(y, *, power=True):
+def fit_output_transform(y, *, power=None):
     """Choose a transform for these losses.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
-        Losses; NaN and infinite ones are failures.
-    power : bool, default=True
-        Whether a power transform is considered.
+        Losses in the order of evaluation; NaN and infinite ones are failures.
+    power : float, default=None
+        Yeo and Johnson's lambda; None for the one of largest likelihood.
 
     Returns
     -------
@@ -115,7 +140,7 @@ def fit_output_transform(y, *, power=True):
     middle, width = _robust_scale(good)
     worst = good.max() + _FAILURE_MARGIN * width
     c = _compress((np.where(finite, y, worst) - middle) / width)
-    lam = _choose_power(c) if power else 1.0
+    lam = _choose_power(c) if power is None else power
     psi = _yeo_johnson(c, lam)
     mean, std = psi.mean(), psi.std()
     if not std > 1e-12:
@@ -124,19 +149,26 @@ def fit_output_transform(y, *, power=True):
 
 
 def _robust_scale(y):
-    """Return the median, and a standard deviation that outliers do not move.
+    """Return the middle of the losses, and their unit.
 
-    Where more than half of the losses tie, deviations of the better half serve.
+    Where more than half of the losses tie, deviations of the better half serve. The way
+    from the middle to the best is never more than ten units.
     """
-    middle = np.median(y)
-    width = 1.4826 * np.median(np.abs(y - middle))
-    if not width > 1e-9 * np.abs(y).max():
-        width = np.sort(y)[: -(-len(y) // 2)].std()
-    if not width > 1e-9 * np.abs(y).max():
-        width = y.std()
-    if not width > 1e-12 * np.abs(y).max():
-        width = 1.0
-    return middle, width
+    _, exponent = np.frexp(np.abs(y).max())
+    y = np.ldexp(y, -exponent)  # exact, and then nothing can overflow
+    early = y[:_N_EARLY]
+    middle = np.median(early)
+    # Below this, differences are those of rounding.
+    least = 1e-12 * abs(middle)
+    width = max(
+        1.4826 * np.median(np.abs(early - middle)), (middle - y.min()) / _MAX_DEPTH
+    )
+    for part in (np.sort(early)[: -(-len(early) // 2)], early, y):
+        if width > least:
+            break
+        width = part.std()
+    width = width if width > least else 1.0
+    return np.ldexp(middle, exponent), np.ldexp(width, exponent)
 
 
 def _compress(u):

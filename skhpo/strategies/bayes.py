@@ -194,6 +194,8 @@ class Predictor:
         check_settings(self._model_space.space, params, "params")
         x = np.array([self._model_space.encode(setting) for setting in params])
         x = x.reshape(len(params), self._model_space.domain.n_columns)
+        if len(x) == 0:
+            return (np.empty(0), np.empty(0)) if return_std else np.empty(0)
         with _blas_threads().limit(limits=1):
             mean, std = self._predict(x)
         return (-mean, std) if return_std else -mean

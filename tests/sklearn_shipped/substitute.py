@@ -39,6 +39,15 @@ class RandomizedSearchCV(skhpo.RandomSearch):
     __doc__ = skhpo.RandomSearch.__doc__
 
 
+class Bayes:
+    """BayesSearch in the place of the random search."""
+
+    GridSearchCV = GridSearchCV
+
+    class RandomizedSearchCV(skhpo.BayesSearch):
+        __doc__ = skhpo.BayesSearch.__doc__
+
+
 class Forgetful:
     """The negative control: searches that forget the spread over the splits."""
 
@@ -60,6 +69,7 @@ def forget_std(search):
 SUBSTITUTES = {
     "sklearn": ORIGINALS,
     "skhpo": {name: globals()[name] for name in NAMES},
+    "bayes": {name: getattr(Bayes, name) for name in NAMES},
     "forgetful": {name: getattr(Forgetful, name) for name in NAMES},
 }
 

@@ -117,18 +117,7 @@ def p_value(problem, surrogate):
     return wilcoxon(gains, alternative="greater").pvalue
 
 
-# Seeds whose search ends in the second best branch; without the power step of the
-# output transform none does.
-stuck = pytest.mark.xfail(
-    reason="small gains at a local optimum, stretched by the output transform, keep "
-    "the Gaussian process from the other branches",
-    strict=False,
-)
-
-
-@pytest.mark.parametrize(
-    "problem", ["hartmann3", "mixed", pytest.param("conditional", marks=stuck)]
-)
+@pytest.mark.parametrize("problem", PROBLEMS)
 def test_learning_beats_random_search(problem):
     assert p_value(problem, "auto") < ERROR_RATE
 

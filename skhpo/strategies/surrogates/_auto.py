@@ -8,7 +8,6 @@ from skhpo.strategies.surrogates.forest import ForestSurrogate, fit_forest
 from skhpo.strategies.surrogates.gaussian_process import (
     MAX_OBSERVATIONS,
     GaussianProcessSurrogate,
-    fit_gp,
 )
 
 # With fewer observations a forest knows too little.
@@ -47,21 +46,22 @@ class AutoSurrogate:
             self._use_forest = True
         elif n >= self._due and 2 * domain.categorical.sum() > domain.n_columns:
             self._due = n + max(1, n // 5)
-            _, v = fit_output_transform(losses)
-            gp = fit_gp(domain, x, v).leave_one_out().mean()
-            self._use_forest = _log_density_of_forest(domain, x, v) > gp
+            of_gp = self._gp.log_density(domain, x, losses)
+            self._use_forest = _log_density_of_forest(domain, x, losses) > of_gp
 
 
-def _log_density_of_forest(domain, x, v):
-    """Return the mean log density of held-out losses, ten folds."""
-    densities = []
+def _log_density_of_forest(domain, x, losses):
+    """Return the mean log density of held-out losses, ten folds; failures left out."""
+    transform, v = fit_output_transform(losses)
+    finite = np.isfinite(losses)
+    densities = np.empty(len(x))
     for train, test in KFold(10, shuffle=True, random_state=0).split(x):
         predict = fit_forest(domain, x[train], v[train], 0)
         # What the trees do not disagree on, they may still get wrong.
-        mean, std = predict(x[train])
+        mean, _ = predict(x[train])
         noise = np.mean((v[train] - mean) ** 2) + 1e-4
         mean, std = predict(x[test])
         variance = std**2 + noise
         error = (v[test] - mean) ** 2
-        densities.append(-0.5 * (np.log(2 * np.pi * variance) + error / variance))
-    return float(np.mean(np.concatenate(densities)))
+        densities[test] = -0.5 * (np.log(2 * np.pi * variance) + error / variance)
+    return float(np.mean(densities[finite] + transform.log_slope(losses[finite])))

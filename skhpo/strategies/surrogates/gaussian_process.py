@@ -14,27 +14,41 @@ MAX_OBSERVATIONS = 1000
 _N_BEST, _N_NEWEST = 300, 200
 _N_FEW = 500
 
-KAPPA = 1.96
+# A confidence bound draws its number of standard deviations from this range, on a
+# logarithmic scale [2]_: no single one does well everywhere.
+KAPPA_RANGE = (0.5, 3.0)
 N_FANTASIES = 32
 # Variance that the steps of a score leave open, in squared steps.
 NOISE_SHARE = 0.25
 
 
 class GaussianProcessSurrogate:
-    """A Gaussian process with a Matern-5/2 kernel.
+    """A Gaussian process with a Matern-5/2 kernel, on transformed losses.
+
+    How strongly losses are bent towards normality is decided by the likelihood of the
+    process itself [1]_, between not at all, as far as their own distribution asks for,
+    and half way.
 
     Parameters
     ----------
     acquisition : {"alternate", "ei", "lcb"}, default="alternate"
         What a candidate has to be good at: expected improvement, the lower confidence
         bound, or each in turn.
+
+    References
+    ----------
+    .. [1] E. Snelson, C. E. Rasmussen and Z. Ghahramani, "Warped Gaussian processes",
+       2003.
+    .. [2] J. Berk, S. Gupta, S. Rana and S. Venkatesh, "Randomised Gaussian process
+       upper confidence bound for Bayesian optimisation", 2020.
     """
 
     predicts = True
 
     def __init__(self, acquisition="alternate"):
         self.acquisition = acquisition
-        self._theta = None
+        self._thetas = {}
+        self._chosen = None
         self._n_fitted = 0
 
     def propose(self, domain, x, losses, pending, number, rng):
@@ -44,40 +58,55 @@ class GaussianProcessSurrogate:
         n_told = len(x)
         kept = _representatives(losses)
         x, losses = x[kept], losses[kept]
-        _, v = fit_output_transform(losses)
-        gp = self._fit(domain, x, v, n_told)
+        wait = 1 if n_told <= N_ALWAYS_FITTED else n_told // 25
+        if self._chosen is None or n_told >= self._n_fitted + wait:
+            restart = n_told <= 20 or n_told % 5 == 0
+            gp, _, self._chosen, self._thetas = _fit(
+                domain, x, losses, thetas=self._thetas, restart=restart
+            )
+            self._n_fitted = n_told
+        else:
+            transforms = _transforms(losses)
+            # The list is short where the losses ask for no transform.
+            _, v = transforms[min(self._chosen, len(transforms) - 1)]
+            theta = self._thetas[self._chosen]
+            gp = GaussianProcess(domain.features(x), v, domain.groups, theta)
         acquisition = self._acquisition(gp, domain.features(pending), number, rng)
-        best = x[np.argsort(v, kind="stable")]
+        best = x[np.argsort(gp.y, kind="stable")]
         n_spread = N_SPREAD if len(x) <= _N_FEW else N_SPREAD // 2
         return maximize(acquisition, domain, best, rng, n_spread=n_spread)
 
     def predictor(self, domain, x, losses):
         """Predict losses, by quadrature over the output transform."""
         kept = _representatives(losses)
-        transform, v = fit_output_transform(losses[kept])
-        gp = fit_gp(domain, x[kept], v)
+        gp, transform, _, _ = _fit(domain, x[kept], losses[kept])
         nodes, weights = np.polynomial.hermite_e.hermegauss(15)
         weights = weights / weights.sum()
-        # Beyond what was seen the inverse may grow without bound.
-        low, high = v.min() - 1, v.max() + 1
+        finite = losses[np.isfinite(losses)]
+        low, high = transform.forward(np.array([finite.min(), finite.max()]))
+        slope = np.exp(-transform.log_slope(finite.min()))
 
         def predict(points):
             mean, std = gp.predict(domain.features(points))
-            v = np.clip(mean[:, None] + std[:, None] * nodes, low, high)
-            values = transform.inverse(v)
+            v = mean[:, None] + std[:, None] * nodes
+            # Beyond what was seen the inverse may grow without bound: it goes on along
+            # its tangent below the best loss, and not at all above the worst.
+            values = transform.inverse(np.clip(v, low, high))
+            values += slope * np.minimum(v - low, 0)
             mean = values @ weights
             return mean, np.sqrt((values - mean[:, None]) ** 2 @ weights)
 
         return predict
 
-    def _fit(self, domain, x, v, n_told):
-        wait = 1 if n_told <= N_ALWAYS_FITTED else n_told // 25
-        if self._theta is not None and n_told < self._n_fitted + wait:
-            return GaussianProcess(domain.features(x), v, domain.groups, self._theta)
-        restart = n_told <= 20 or n_told % 5 == 0
-        gp = fit_gp(domain, x, v, previous=self._theta, restart=restart)
-        self._theta, self._n_fitted = gp.theta, n_told
-        return gp
+    def log_density(self, domain, x, losses):
+        """Give the mean log density of each loss given all the others.
+
+        Failures are left out, as they are no losses.
+        """
+        gp, transform, _, _ = _fit(domain, x, losses)
+        finite = np.isfinite(losses)
+        density = gp.leave_one_out()[finite] + transform.log_slope(losses[finite])
+        return float(density.mean())
 
     def _acquisition(self, gp, pending, number, rng):
         best = gp.predict(gp.Z, std=False).min()
@@ -95,20 +124,43 @@ class GaussianProcessSurrogate:
                 gp = gp.with_losses(np.vstack([seen, draws]))
                 best = np.minimum(best, draws.min(axis=0))
         if use_bound:
-            return ConfidenceBound(gp, KAPPA)
+            low, high = np.log(KAPPA_RANGE)
+            return ConfidenceBound(gp, np.exp(rng.uniform(low, high)))
         return ExpectedImprovement(gp, best)
 
 
-def fit_gp(domain, x, v, *, previous=None, restart=True):
-    """Fit a Gaussian process to transformed losses at model points."""
-    return fit(
-        domain.features(x),
-        v,
-        domain.groups,
-        previous=previous,
-        restart=restart,
-        min_noise=NOISE_SHARE * resolution(v) ** 2,
-    )
+def _transforms(losses):
+    """List the output transforms to choose from, and the losses under each."""
+    transform, v = fit_output_transform(losses)
+    others = [1.0, (1 + transform.power) / 2] if transform.power != 1 else []
+    return [
+        (transform, v),
+        *(fit_output_transform(losses, power=power) for power in others),
+    ]
+
+
+def _fit(domain, x, losses, *, thetas=(), restart=True):
+    """Fit a process under each transform.
+
+    Returns the most likely one, its transform, its place in the list, and the
+    hyperparameters of all.
+    """
+    thetas, best = dict(thetas), None
+    finite = np.isfinite(losses)
+    for place, (transform, v) in enumerate(_transforms(losses)):
+        gp = fit(
+            domain.features(x),
+            v,
+            domain.groups,
+            previous=thetas.get(place),
+            restart=restart,
+            min_noise=NOISE_SHARE * resolution(v[finite]) ** 2,
+        )
+        thetas[place] = gp.theta
+        likelihood = gp.log_posterior + transform.log_slope(losses[finite]).sum()
+        if best is None or likelihood > best[0]:
+            best = likelihood, gp, transform, place
+    return *best[1:], thetas
 
 
 def _draw(mean, covariance, rng):
