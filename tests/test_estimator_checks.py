@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
+from skhpo import BayesSearch
+
 INNER = {
     "classifier": (LogisticRegression(), {"C": [0.1, 1.0]}),
     "regressor": (Ridge(), {"alpha": [0.1, 1.0]}),
@@ -48,7 +50,11 @@ def check_results(search):
 
 
 @pytest.mark.parametrize("inner", INNER)
-@pytest.mark.parametrize("classes", [GRID, RANDOM], ids=["grid", "random"])
+@pytest.mark.parametrize(
+    "classes",
+    [GRID, RANDOM, (BayesSearch, RANDOM[1])],
+    ids=["grid", "random", "bayes"],
+)
 def test_no_check_ends_worse_than_for_scikit_learns_own(classes, inner):
     options = {} if classes is GRID else {"n_iter": 2, "random_state": 0}
     our_class, their_class = classes
