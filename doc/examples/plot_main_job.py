@@ -38,7 +38,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skhpo import GridSearch, RandomSearch
+from skhpo import BayesSearch, GridSearch, RandomSearch
 
 HERE = Path(sys.argv[0]).resolve().parent  # the gallery has no __file__
 parser = argparse.ArgumentParser(description="Run every search on the same loans.")
@@ -103,6 +103,7 @@ SEARCHES = {
     "trees: RandomizedSearchCV": RandomizedSearchCV(trees, space, **draws),
     "trees: RandomSearch": RandomSearch(trees, space, **draws),
     "trees: RandomSearch, sobol": RandomSearch(trees, space, design="sobol", **draws),
+    "trees: BayesSearch": BayesSearch(trees, space, **draws),
 }
 BESIDE = {
     "linear": "linear: GridSearchCV",
@@ -146,8 +147,9 @@ for n_round in range(N_ROUNDS):
 # * *fits*: candidates times folds; the refit of the winner comes on top.
 # * *seconds*: the median of the rounds, with the refit.
 # * *ratio*: these seconds over those of scikit-learn's search, the median of the
-#   ratios within each round. Below 1 is faster. A Sobol design has candidates of its
-#   own, some dearer to fit, so its ratio says little about the search.
+#   ratios within each round. Below 1 is faster. A Sobol design and BayesSearch have
+#   candidates of their own, some dearer to fit, so their ratios say little about the
+#   search.
 
 
 def n_fits(search):
