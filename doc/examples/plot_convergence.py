@@ -89,9 +89,9 @@ ax.set(
 ax.legend(loc="lower right", frameon=False)
 
 # %%
-# What has the last BayesSearch learnt of the step size? Its surrogate predicts the score
-# of any candidate: here along two hyperparameters, through the best candidate. Dots are
-# the candidates that it tried.
+# What has the last BayesSearch learnt of the step size? Its surrogate predicts the
+# score of any candidate: here along two hyperparameters, through the best candidate.
+# Dots are the candidates that it tried.
 
 surrogate, params = search.surrogate_, search.best_params_
 eta0, power_t = np.geomspace(1e-4, 100, 50), np.linspace(0, 1, 50)

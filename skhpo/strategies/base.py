@@ -1,5 +1,6 @@
 """What the engine needs from a strategy."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -39,3 +40,28 @@ class Strategy(Protocol):
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Learn from whole trials; called in the order in which they were asked."""
+
+
+def count_candidates(space, n_iter):
+    """Tell how many distinct candidates there will be; warn if fewer than asked for.
+
+    Parameters
+    ----------
+    space : Space
+        Where they come from.
+    n_iter : int
+        How many were asked for.
+
+    Returns
+    -------
+    n_candidates : int
+        At most the size of the space.
+    """
+    if space.n_values < n_iter:
+        warnings.warn(
+            f"n_iter = {n_iter} exceeds the {space.n_values} points of the "
+            f"space; all {space.n_values} are evaluated.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return min(n_iter, space.n_values)

@@ -2,7 +2,6 @@
 
 import itertools
 import reprlib
-import warnings
 from collections import deque
 from copy import deepcopy
 from functools import cache, cached_property
@@ -14,6 +13,7 @@ from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 from skhpo.gp.maximize import spread_points
 from skhpo.space import candidate_key
 from skhpo.strategies._model_space import ModelSpace
+from skhpo.strategies.base import count_candidates
 from skhpo.strategies.surrogates import SURROGATES
 from skhpo.trial import Candidate
 
@@ -61,7 +61,7 @@ class BayesStrategy:
         first=(),
     ):
         self.space = space
-        self.n_candidates = min(n_iter, space.n_values)
+        self.n_candidates = count_candidates(space, n_iter)
         self.max_pending = max_pending
         self.exhausted_reason = "n_iter candidates evaluated"
         self._metric = metric
@@ -78,12 +78,6 @@ class BayesStrategy:
         n_first = len(first)
         first = (_exactly(space, params) for params in first)
         if self.n_candidates < n_iter:
-            warnings.warn(
-                f"n_iter = {n_iter} exceeds the {self.n_candidates} points of the "
-                f"space; all {self.n_candidates} are evaluated.",
-                UserWarning,
-                stacklevel=2,
-            )
             self.exhausted_reason = "search space exhausted"
         if self.n_candidates == space.n_values:
             # All will be evaluated, so that there is nothing to learn.

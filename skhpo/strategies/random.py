@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from skhpo.space import candidate_key
+from skhpo.strategies.base import count_candidates
 from skhpo.trial import Candidate
 
 # A space whose size is unknown (a distribution of the user's own, or one with very
@@ -47,17 +48,10 @@ class RandomStrategy:
     def __init__(self, space, n_iter, random_state, design="random"):
         self.space = space
         self.n_iter = n_iter
-        self.n_candidates = min(n_iter, space.n_values)
+        self.n_candidates = count_candidates(space, n_iter)
         self.exhausted_reason = "n_iter candidates evaluated"
         self._seen = set()
         rng = check_random_state(random_state)
-        if self.n_candidates < n_iter:
-            warnings.warn(
-                f"n_iter = {n_iter} exceeds the {self.n_candidates} points of the "
-                f"space; all {self.n_candidates} are evaluated.",
-                UserWarning,
-                stacklevel=2,
-            )
         draw = _sobol_candidates if design == "sobol" else _random_candidates
         self._candidates = self._distinct(draw(space, n_iter, rng))
         if not isinstance(random_state, int | np.integer):
