@@ -170,6 +170,8 @@ for name, search in fitted.items():
         f"{np.median(seconds[name]):9.2f}{np.median(ratios):7.2f}"
     )
 
+print("seconds: median of the rounds; ratio: median of the ratios within each round")
+
 # %%
 # Equal to the bit
 # ----------------

@@ -7,6 +7,7 @@ import numpy as np
 from skhpo._search.base import BaseSearch
 from skhpo._sklearn import BaseSearchCV, HasMethods, Interval, StrOptions
 from skhpo.space import Space, check_names
+from skhpo.strategies._model_space import ModelSpace
 from skhpo.strategies.bayes import BayesStrategy, check_settings, nearest_setting
 
 
@@ -46,7 +47,8 @@ class BayesSearch(BaseSearch):
         where most hyperparameters are categories and the forest predicts better.
         Classes to adapt are in ``skhpo.strategies.surrogates``.
     initial_candidates : list of dict, default=None
-        Settings of the space to evaluate first, in this order.
+        Settings of the space to evaluate first, in this order; each with a value for
+        every name of a branch. One that is repeated is evaluated once.
     scoring : str, callable, list, tuple or dict, default=None
         How predictions are judged, larger is better. A str, a callable with the
         signature ``scorer(estimator, X, y)`` or None (the estimator's ``score``) give
@@ -216,8 +218,19 @@ class BayesSearch(BaseSearch):
     def _make_strategy(self):
         space = Space(self.param_distributions)
         check_names(self.estimator, space)
+        ModelSpace(space)  # refuses what cannot be modelled
         first = self.initial_candidates or []
         check_settings(space, first, "initial_candidates")
+        if len(first) > self.n_iter:
+            raise ValueError(
+                f"initial_candidates holds {len(first)} settings, more than n_iter = "
+                f"{self.n_iter}; raise n_iter, or give fewer."
+            )
+        if isinstance(self.surrogate, type):
+            raise TypeError(
+                f"surrogate = {self.surrogate.__name__} is a class; give an instance, "
+                f"{self.surrogate.__name__}()."
+            )
         current = nearest_setting(space, self.estimator.get_params(deep=True))
         return BayesStrategy(
             space,

@@ -124,6 +124,27 @@ class _Dimension:
             raise ValueError(f"{reprlib.repr(value)} is not in {_describe(self)}.")
         return u
 
+    def own(self, value):
+        """Give a value as this dimension itself would.
+
+        Parameters
+        ----------
+        value : object
+            One of the values, perhaps of another type: 1 for 1.0.
+
+        Returns
+        -------
+        object
+            The same value, to the last bit, of the type that ``from_unit`` gives.
+
+        Raises
+        ------
+        ValueError
+            If it is none of the values.
+        """
+        self.to_unit(value)  # raises for what is none of them
+        return self._own(_as_python(value))
+
     def rvs(self, size=None, random_state=None):
         """Draw values as scipy's distributions do.
 
@@ -239,6 +260,7 @@ class Real(_Range):
     """
 
     _kind, _noun = numbers.Real, "a real number"
+    _own = float
 
     def _decode(self, u):
         low, high = float(self.low), float(self.high)
@@ -301,6 +323,7 @@ class Integer(_Range):
     """
 
     _kind, _noun = numbers.Integral, "an integer"
+    _own = int
 
     @property
     def _values(self):
@@ -385,13 +408,24 @@ class _Choices(_Dimension):
     def _decode(self, u):
         return self._values[min(int(u * self.n_values), self.n_values - 1)]
 
+    def _own(self, value):
+        return self._decode(self._encode(value))
+
+    @cached_property
+    def _index_of_python(self):
+        """The same for the Python values of NumPy's scalars, the first of equals."""
+        keys = map(_value_key, map(_as_python, reversed(self._values)))
+        places = reversed(range(len(self._values)))
+        return dict(zip(keys, places, strict=True))
+
     def _encode(self, value):
-        value = _as_python(value)
         index = None
         if not self._lazy:
             index = self._index.get(_value_key(value))
-        elif type(value) is type(self.choices[0]) and value in self.choices:
-            index = self.choices.index(value)
+            if index is None:
+                index = self._index_of_python.get(_value_key(_as_python(value)))
+        elif type(value := _as_python(value)) is type(self.choices[0]):
+            index = self.choices.index(value) if value in self.choices else None
         return None if index is None else (2 * index + 1) / (2 * self.n_values)
 
 
@@ -546,6 +580,9 @@ class _Distribution(_Dimension):
                 return None
             u -= share / 2
         return min(max(u, 0.0), 1.0)
+
+    def _own(self, value):
+        return _whole(value) if hasattr(self.dist, "pmf") else float(value)
 
     def rvs(self, size=None, random_state=None):
         if size is None:

@@ -10,12 +10,10 @@ from sklearn.base import BaseEstimator
 def candidate_key(params):
     """Return a hashable key: equal keys mean the same setting.
 
-    Values are the same when they have the same type and value: 1, 1.0 and True
-    differ. NumPy's float64, int64, bool and str count as the Python value they hold;
-    narrower types, which calculate differently, do not. NaN equals NaN, 0.0 is not
-    -0.0, and arrays, sparse matrices, lists, tuples, sets and dicts compare by content.
-    Estimators compare by class and parameters; functions and all other objects
-    are equal to themselves only.
+    Values are the same when they have the same type and value: 1, 1.0, True and NumPy's
+    int64(1) differ. NaN equals NaN, 0.0 is not -0.0, and arrays, sparse matrices,
+    lists, tuples, sets and dicts compare by content. Estimators compare by class and
+    parameters; functions and all other objects are equal to themselves only.
 
     Parameters
     ----------
@@ -48,8 +46,6 @@ def _value_key(value):
     if kind is complex:
         return kind, _value_key(value.real), _value_key(value.imag)
     if isinstance(value, np.generic):
-        if kind in _LIKE_PYTHON:
-            return _value_key(value.item())
         if value.dtype.kind == "f" and np.isnan(value):
             return kind, None
         return kind, str(value.dtype), value.tobytes()
@@ -108,5 +104,4 @@ class _Identity:
         return id(self.value)
 
 
-_LIKE_PYTHON = frozenset([np.float64, np.int64, np.bool_, np.str_])
 _HASHED_BY_VALUE = frozenset([int, str, bool, bytes, range, type(None)])

@@ -185,8 +185,7 @@ class Space:
                     raise TypeError(
                         f"{self.name}[{name!r}] = {_describe(given[name])} has "
                         "infinitely many values; a grid needs values: give a list such "
-                        "as np.geomspace(0.001, 1000, 7), or use RandomSearch. "
-                        f"{sentence}"
+                        f"as {_some_values(dimension)}, or use RandomSearch. {sentence}"
                     )
         return (
             dict(zip(branch, row, strict=True))
@@ -281,11 +280,48 @@ class Space:
             return point
         if reason is not None:
             raise reason
-        expected = " or ".join(str(list(branch)) for branch in self.branches)
+        # Blame the branch that comes nearest.
+        branch = min(self.branches, key=lambda branch: len(params.keys() ^ branch))
+        lacks = [name for name in branch if name not in params]
+        foreign = [name for name in params if name not in branch]
         raise ValueError(
-            f"params = {reprlib.repr(params)} has names other than those of "
-            f"{self.name}; need {expected}."
+            f"params = {reprlib.repr(params)} does not have the names of "
+            f"{self.name}: "
+            + " and ".join(
+                f"{what} {names}"
+                for what, names in [("lacks", lacks), ("has a foreign", foreign)]
+                if names
+            )
+            + f"; need {' or '.join(str(list(branch)) for branch in self.branches)}."
         )
+
+    def setting(self, params):
+        """Make the candidate of a setting, to the last bit.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Values for all the names of a branch.
+
+        Returns
+        -------
+        Candidate
+            With the same values, of the types that the space itself would give: 1.0
+            for 1 in a range of real numbers.
+
+        Raises
+        ------
+        ValueError
+            If ``params`` lie in no branch.
+        """
+        point = self.point(params)
+        number = 0
+        if len(self.branches) > 1:
+            number = self._value_at(point, 0, self.coordinates[0].dimension)
+        branch = self.branches[number]
+        own = {name: branch[name].own(params[name]) for name in branch}
+        point.flags.writeable = False
+        return Candidate(own, point=point, key=candidate_key(own))
 
     def candidate(self, point):
         """Make the candidate that lies at a point of the unit cube.
@@ -390,6 +426,14 @@ def _drawn_from(value, dimension):
     if type(dimension) is _Choices and value is not dimension:
         return dimension.choices
     return dimension
+
+
+def _some_values(dimension):
+    """Show a few values of a dimension, evenly spaced on its own scale."""
+    if hasattr(dimension, "dist") and not hasattr(dimension.dist, "ppf"):
+        return "np.geomspace(0.001, 1000, 7)"
+    values = [dimension.from_unit(u) for u in (0.05, 0.35, 0.65, 0.95)]
+    return f"[{', '.join(f'{value:.2g}' for value in values)}]"
 
 
 def _count(factors):

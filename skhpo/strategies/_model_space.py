@@ -39,7 +39,10 @@ class ModelSpace:
         for axis, coordinate in enumerate(space.coordinates):
             if coordinate.dimension.n_values == 1:
                 continue
-            column = _column(coordinate)
+            try:
+                column = _column(coordinate)
+            except TypeError as error:
+                raise TypeError(f"{space.name}[{coordinate.name!r}]: {error}") from None
             owners = {}
             for branch in coordinate.branches:
                 owner = _owner(space.branches[branch], coordinate.name)

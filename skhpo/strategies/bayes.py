@@ -3,6 +3,7 @@
 import itertools
 import reprlib
 from collections import deque
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache, cached_property
 
@@ -11,16 +12,15 @@ from sklearn.utils import check_random_state
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
 from skhpo.gp.maximize import spread_points
-from skhpo.space import candidate_key
 from skhpo.strategies._model_space import ModelSpace
 from skhpo.strategies.base import count_candidates
 from skhpo.strategies.surrogates import SURROGATES
-from skhpo.trial import Candidate
 
 MIN_START = 5
 
-# A space of unknown size counts as exhausted after so many repeats in a row.
-MAX_REPEATS = 10_000
+# Where the surrogate has nothing new to offer, so many points are drawn at random. If
+# they are all known, too, and the space cannot be listed, it counts as exhausted.
+MAX_REPEATS = 1000
 
 
 class BayesStrategy:
@@ -75,17 +75,20 @@ class BayesStrategy:
         self._seen = set()
         self._pending = deque()  # model points, in the order of their proposal
         self._points, self._scores = [], []  # of the trials told
-        n_first = len(first)
-        first = (_exactly(space, params) for params in first)
+        first = [space.setting(params) for params in first]
         if self.n_candidates < n_iter:
             self.exhausted_reason = "search space exhausted"
         if self.n_candidates == space.n_values:
             # All will be evaluated, so that there is nothing to learn.
             self.max_pending = None
-            rest = (_exactly(space, params) for params in space.grid())
+            rest = map(space.setting, space.grid())
         else:
-            n_start = max(MIN_START, min(self._domain.n_columns + 1, n_iter // 4))
-            rest = self._spread(n_start - n_first)
+            n_start = max(
+                MIN_START,
+                min(self._domain.n_columns + 1, n_iter // 4),
+                min(2 * len(space.branches), n_iter // 2),
+            )
+            rest = self._spread(n_start - len(first))
         self._start = itertools.chain(first, rest)
 
     def ask(self, n):
@@ -139,9 +142,14 @@ class BayesStrategy:
             ranked = self._surrogate.propose(
                 self._domain, *self._told(), pending, number, rng
             )
-        drawn = (self._domain.from_uniform(u)[0] for u in _uniform(self._domain, rng))
-        for x in itertools.chain(ranked, itertools.islice(drawn, MAX_REPEATS)):
-            candidate = self._model_space.candidate(x)
+        drawn = self._domain.from_uniform(
+            rng.random((MAX_REPEATS, self._domain.n_columns))
+        )
+        candidates = map(self._model_space.candidate, itertools.chain(ranked, drawn))
+        if self.space.n_values < np.inf:
+            listed = map(self.space.setting, self.space.grid())
+            candidates = itertools.chain(candidates, listed)
+        for candidate in candidates:
             if candidate.key not in self._seen:
                 return candidate
         self.exhausted_reason = "search space exhausted"
@@ -162,6 +170,11 @@ class Predictor:
         self._model_space = model_space
         self._surrogate = surrogate
         self._told = x, losses
+
+    def __repr__(self):
+        """Show the kind of model, and the number of trials it knows."""
+        kind = type(self._surrogate).__name__
+        return f"<Predictor: {kind} of {len(self._told[1])} trials>"
 
     def predict(self, params, return_std=False):
         """Predict mean scores.
@@ -253,6 +266,11 @@ def check_settings(space, settings, what):
     ValueError
         If one does not lie in the space.
     """
+    if isinstance(settings, dict) or not isinstance(settings, Sequence):
+        raise TypeError(
+            f"{what} = {reprlib.repr(settings)} must be a list of dicts, each from the "
+            "names of a branch to values."
+        )
     for number, setting in enumerate(settings):
         start = f"{what}[{number}] = {reprlib.repr(setting)}"
         if not isinstance(setting, dict):
@@ -264,12 +282,6 @@ def check_settings(space, settings, what):
                 f"{start} is not in the space: {error} Give each name of a branch a "
                 "value that the space contains, or widen the space."
             ) from error
-
-
-def _exactly(space, params):
-    """Make a candidate of params as they are, not as the unit cube would round them."""
-    params = {name: params[name] for name in sorted(params)}
-    return Candidate(params, point=space.point(params), key=candidate_key(params))
 
 
 def _mean_score(trial, metric):
@@ -285,12 +297,6 @@ def _score_of(scores, metric):
         return scores
     # A name that does not exist is refused by the search, in scikit-learn's words.
     return scores.get(next(iter(scores)) if metric is None else metric, np.nan)
-
-
-def _uniform(domain, rng):
-    """Yield random points of the unit cube."""
-    while True:
-        yield rng.random((1, domain.n_columns))
 
 
 @cache

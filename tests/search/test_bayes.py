@@ -117,6 +117,16 @@ def test_the_estimators_own_parameters_come_first():
     assert first["gamma"] == pytest.approx(1e-2)
 
 
+def test_an_initial_candidate_takes_the_type_of_its_range():
+    first = [{"C": 1, "gamma": 1}]
+    search = BayesSearch(
+        SVC(), SPACE, n_iter=5, cv=2, random_state=0, initial_candidates=first * 2
+    ).fit(X, y)
+    params = search.cv_results_["params"]
+    assert params[0] == first[0] != params[1]
+    assert all(type(value) is float for value in params[0].values())
+
+
 def test_the_own_branch_of_the_estimator_comes_first():
     pipe = Pipeline([("scale", StandardScaler()), ("model", GaussianNB())])
     search = BayesSearch(pipe, BRANCHES, n_iter=5, cv=2, random_state=0).fit(X, y)
@@ -137,6 +147,7 @@ def test_initial_candidates_come_before_everything():
         ([{"C": 5.0}], ValueError, r"initial_candidates\[0\] = .* \['C', 'gamma'\]"),
         ([{"C": 1e9, "gamma": 1.0}], ValueError, r"initial_candidates\[0\] .*C"),
         ([("C", 1.0)], TypeError, "must be a dict"),
+        ([{"C": 1.0, "gamma": 1.0}] * 51, ValueError, "51 settings, more than n_iter"),
     ],
 )
 def test_initial_candidates_outside_the_space_are_refused(first, error, message):
@@ -160,12 +171,19 @@ def test_bad_parameters_are_refused_by_name(bad):
         BayesSearch(SVC(), SPACE, **bad).fit(X, y)
 
 
+def test_a_class_is_no_surrogate():
+    search = BayesSearch(SVC(), SPACE, surrogate=GaussianProcessSurrogate)
+    with pytest.raises(TypeError, match=r"is a class; .* GaussianProcessSurrogate\(\)"):
+        search.fit(X, y)
+
+
 def test_a_distribution_that_can_only_be_drawn_from_is_refused():
     class Draws:
         def rvs(self, size=None, random_state=None):
             return 1.0
 
-    with pytest.raises(TypeError, match="can be drawn from but not modelled"):
+    message = r"param_distributions\['C'\]: .*can be drawn from but not modelled"
+    with pytest.raises(TypeError, match=message):
         BayesSearch(SVC(), {"C": Draws()}).fit(X, y)
 
 

@@ -53,7 +53,7 @@ def test_values_that_differ_in_type_are_not_the_same(n_jobs):
     grid = {"C": [1, 1.0, np.float64(1.0), np.int64(1)]}
     search = GridSearch(LogisticRegression(random_state=0, max_iter=500), grid)
     search.set_params(n_jobs=n_jobs).fit(X, y)
-    assert [trial.group for trial in search.trials_] == [0, 1, 1, 0]
+    assert [trial.group for trial in search.trials_] == [0, 1, 2, 3]
 
 
 def test_overlapping_grids_share_their_rows():
