@@ -6,12 +6,16 @@ what happens is a function of the strategy and the data, not of the workers' tim
 This module is the only reader of ``n_jobs``, and knows no parameter names.
 """
 
+import threading
 import time
 from collections import deque
+from contextlib import contextmanager, nullcontext
+from functools import cache
 
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
 from skhpo._evaluation.fit import Unit
 from skhpo._evaluation.transport import pack, unpack
@@ -75,6 +79,7 @@ def run(
         new_context=new_context,
         lookahead=1 if inline else 64,
         detached=not (inline or in_process),
+        one_thread=inline or not in_process,
     )
     if inline:
         _run_inline(schedule, evaluator)
@@ -102,6 +107,7 @@ class _Schedule:
         new_context,
         lookahead,
         detached,
+        one_thread,
     ):
         self.trials = []
         self.reason = None
@@ -114,6 +120,7 @@ class _Schedule:
         self._lookahead = lookahead
         self._detached = detached
         self._feeds_back = strategy.max_pending is not None
+        self._one_thread = one_thread and self._feeds_back
         self._exhausted = False
         self._n_asked = 0
         self._n_told = 0
@@ -137,7 +144,7 @@ class _Schedule:
             n = self._n_allowed(n_wanted)
             if n == 0:
                 break
-            with _on_its_own():
+            with _on_its_own(self._one_thread):
                 candidates = self._strategy.ask(n)
             self._exhausted = not candidates
             for candidate in candidates:
@@ -151,7 +158,7 @@ class _Schedule:
         if n_known > len(self.trials):
             return 0
         if n_known > self._n_told:
-            with _on_its_own():
+            with _on_its_own(self._one_thread):
                 self._strategy.tell(self.trials[self._n_told : n_known])
             self._n_told = n_known
         return 1
@@ -229,17 +236,34 @@ class _Schedule:
 
     def finish(self):
         """Tell the strategy what it has not been told."""
-        with _on_its_own():
+        with _on_its_own(self._one_thread):
             self._strategy.tell(self.trials[self._n_told :])
 
 
-def _on_its_own():
-    """Keep what a strategy computes away from the workers of this search.
+@contextmanager
+def _on_its_own(one_thread):
+    """Keep what a strategy computes apart from the workers of this search.
 
     A model may use joblib itself. In the active backend it would share its pool with
     the search, and close it at its end.
+
+    The last bits of a product of BLAS depend on its number of threads, and with them
+    which of two equally good candidates comes first; so it gets one. That holds for the
+    whole process, and is left alone where fits may run in other threads of it, which
+    it would change.
     """
-    return parallel_config("sequential", n_jobs=1)
+    main = threading.current_thread() is threading.main_thread()
+    with (
+        parallel_config("sequential", n_jobs=1),
+        _blas_threads().limit(limits=1) if one_thread and main else nullcontext(),
+    ):
+        yield
+
+
+@cache
+def _blas_threads():
+    """Look for the libraries with threads once; it takes milliseconds."""
+    return ThreadpoolController()
 
 
 class _Entry:

@@ -135,7 +135,12 @@ class BayesSearch(BaseSearch):
     With several metrics the one that ``refit`` names is optimised; if ``refit`` is
     False or a callable, the first one. A single metric is always the one optimised,
     whatever a callable ``refit`` then chooses by. A candidate whose score is NaN counts
-    as a little worse than the worst other.
+    as a little worse than the worst other, and so does one whose score is infinite.
+
+    The last bits of a score may depend on the number of threads that BLAS uses in a
+    fit, which joblib's processes reduce. They are rounded off before the model sees
+    them. Where an estimator's scores differ by more than that, so may the candidates;
+    ``OMP_NUM_THREADS=1`` rules it out.
 
     References
     ----------
@@ -246,3 +251,5 @@ class BayesSearch(BaseSearch):
         predictor = strategy.predictor()
         if predictor is not None:
             self.surrogate_ = predictor
+        elif hasattr(self, "surrogate_"):  # of an earlier fit
+            del self.surrogate_

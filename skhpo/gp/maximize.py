@@ -23,6 +23,8 @@ N_BEST = 5
 # A grid of up to so many values is searched by moves, a longer one is climbed as if it
 # were continuous, and then by moves to its neighbours.
 MAX_SHORT_GRID = 16
+# Of a category with more levels, so many random ones are tried at a time.
+MAX_LEVELS = 64
 _N_SWEEPS = 2
 _CHANGE_RANGE = (0.02, 0.2)
 
@@ -56,7 +58,7 @@ def maximize(acquisition, domain, best, rng, *, n_spread=N_SPREAD):
     starts = pool[_choose_starts(values, domain.branch(pool), rng)]
     for _ in range(_N_SWEEPS):
         starts = _climb(acquisition, domain, starts)
-        starts, moved = _move(acquisition, domain, starts)
+        starts, moved = _move(acquisition, domain, starts, rng)
         if not moved:
             break
     x = np.vstack([starts, pool])
@@ -175,7 +177,7 @@ def _climb(acquisition, domain, x):
     return np.where(better[:, None], climbed, x)
 
 
-def _move(acquisition, domain, x):
+def _move(acquisition, domain, x, rng):
     """Make the best change of a single category or grid value of each point.
 
     Returns the points, and whether any has moved.
@@ -183,7 +185,7 @@ def _move(acquisition, domain, x):
     x = x.copy()
     moved = False
     for _ in range(_N_SWEEPS):
-        neighbours, owner = _neighbours(domain, x)
+        neighbours, owner = _neighbours(domain, x, rng)
         if len(neighbours) == 0:
             break
         values = acquisition.value(domain.features(np.vstack([x, neighbours])))
@@ -200,7 +202,7 @@ def _move(acquisition, domain, x):
     return x, moved
 
 
-def _neighbours(domain, x):
+def _neighbours(domain, x, rng):
     """List the single changes of each point, and the point that each belongs to."""
     changed, owner = [], []
     branch = domain.branch(x)
@@ -209,6 +211,8 @@ def _neighbours(domain, x):
             continue
         if column.n_levels:
             values = np.arange(column.n_levels, dtype=float)
+            if len(values) > MAX_LEVELS:
+                values = rng.choice(values, MAX_LEVELS, replace=False)
         elif column.grid is not None:
             values = column.grid
         else:

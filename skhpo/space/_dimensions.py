@@ -119,7 +119,10 @@ class _Dimension:
         ValueError
             If it is none of the values.
         """
-        u = self._encode(value)
+        try:
+            u = self._encode(value)
+        except OverflowError:  # an integer beyond the largest float
+            u = None
         if u is None:
             raise ValueError(f"{reprlib.repr(value)} is not in {_describe(self)}.")
         return u
@@ -484,6 +487,8 @@ class _FloatRange(Sequence):
         return float(Decimal(str(self.start)) + int(i % self.n) * step)
 
     def __contains__(self, value):
+        if not math.isfinite(value):
+            return False
         i = self.index(value)
         return 0 <= i < self.n and math.isclose(self[i], value, abs_tol=1e-300)
 
@@ -571,7 +576,7 @@ class _Distribution(_Dimension):
     def _encode(self, value):
         self._require("cdf")
         low, high = self._support
-        if not (_is_number(value) and low <= value <= high):
+        if not (_is_number(value) and low <= value <= high and math.isfinite(value)):
             return None
         u = float(self.dist.cdf(value))
         if hasattr(self.dist, "pmf"):

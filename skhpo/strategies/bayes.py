@@ -2,14 +2,14 @@
 
 import itertools
 import reprlib
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from sklearn.utils import check_random_state
-from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
 from skhpo.gp.maximize import spread_points
 from skhpo.strategies._model_space import ModelSpace
@@ -20,7 +20,15 @@ MIN_START = 5
 
 # Where the surrogate has nothing new to offer, so many points are drawn at random. If
 # they are all known, too, and the space cannot be listed, it counts as exhausted.
-MAX_REPEATS = 1000
+MAX_REPEATS = 10_000
+
+# A point so near to a known one, in every column, tells next to nothing new; among so
+# many of the most promising points another is preferred.
+MIN_GAP = 1e-3
+N_CHECKED = 200
+
+# Larger ones would overflow when squared.
+MAX_SCORE = 1e150
 
 
 class BayesStrategy:
@@ -118,7 +126,10 @@ class BayesStrategy:
         Predictor or None
             None if it does not predict scores, or has seen none.
         """
-        if not self._surrogate.predicts or not np.isfinite(self._scores).any():
+        if (
+            not getattr(self._surrogate, "predicts", False)
+            or not np.isfinite(self._scores).any()
+        ):
             return None
         return Predictor(self._model_space, self._surrogate, *self._told())
 
@@ -136,16 +147,13 @@ class BayesStrategy:
         pending = np.array(self._pending).reshape(
             len(self._pending), self._domain.n_columns
         )
-        # The last bits of a product depend on the number of threads, and with them
-        # which of two equally good points comes first.
-        with _blas_threads().limit(limits=1):
-            ranked = self._surrogate.propose(
-                self._domain, *self._told(), pending, number, rng
-            )
-        drawn = self._domain.from_uniform(
-            rng.random((MAX_REPEATS, self._domain.n_columns))
+        told, losses = self._told()
+        ranked = self._surrogate.propose(
+            self._domain, told, losses, pending, number, rng
         )
-        candidates = map(self._model_space.candidate, itertools.chain(ranked, drawn))
+        ranked = self._far_first(ranked, np.vstack([told, pending]))
+        points = itertools.chain(ranked, self._draw(rng))
+        candidates = map(self._model_space.candidate, points)
         if self.space.n_values < np.inf:
             listed = map(self.space.setting, self.space.grid())
             candidates = itertools.chain(candidates, listed)
@@ -153,11 +161,32 @@ class BayesStrategy:
             if candidate.key not in self._seen:
                 return candidate
         self.exhausted_reason = "search space exhausted"
+        warnings.warn(
+            f"{MAX_REPEATS} draws in a row gave nothing new; of n_iter = "
+            f"{self.n_candidates} candidates the {number} found are evaluated. Values "
+            "that are less likely are left out: give them as a list.",
+            UserWarning,
+            stacklevel=2,
+        )
         return None
+
+    def _draw(self, rng):
+        """Yield points at random."""
+        for _ in range(MAX_REPEATS):
+            yield self._domain.from_uniform(rng.random((1, self._domain.n_columns)))[0]
+
+    def _far_first(self, ranked, known):
+        """Put points that are nearly known ones behind the others."""
+        top = ranked[:N_CHECKED]
+        gaps = np.abs(top[:, None, :] - known).max(axis=2, initial=0.0)
+        near = gaps.min(axis=1, initial=np.inf) < MIN_GAP
+        return np.vstack([top[~near], ranked[N_CHECKED:], top[near]])
 
     def _told(self):
         x = np.array(self._points).reshape(len(self._points), self._domain.n_columns)
-        return x, -np.array(self._scores, dtype=float)
+        scores = np.array(self._scores, dtype=float)
+        clipped = np.clip(scores, -MAX_SCORE, MAX_SCORE)
+        return x, -np.where(np.isfinite(scores), clipped, scores)
 
 
 class Predictor:
@@ -203,8 +232,7 @@ class Predictor:
         x = x.reshape(len(params), self._model_space.domain.n_columns)
         if len(x) == 0:
             return (np.empty(0), np.empty(0)) if return_std else np.empty(0)
-        with _blas_threads().limit(limits=1):
-            mean, std = self._predict(x)
+        mean, std = self._predict(x)
         return (-mean, std) if return_std else -mean
 
     @cached_property
@@ -289,7 +317,10 @@ def _mean_score(trial, metric):
     if trial.status == "failed":
         return np.nan
     scores = [_score_of(split.test_scores, metric) for split in trial.splits]
-    return float(np.mean(scores))
+    # The last bits depend on the number of threads of the fit, and would decide between
+    # equally good points.
+    fraction, exponent = np.frexp(np.mean(scores))
+    return float(np.ldexp(np.round(fraction * 2.0**40), exponent - 40))
 
 
 def _score_of(scores, metric):
@@ -297,9 +328,3 @@ def _score_of(scores, metric):
         return scores
     # A name that does not exist is refused by the search, in scikit-learn's words.
     return scores.get(next(iter(scores)) if metric is None else metric, np.nan)
-
-
-@cache
-def _blas_threads():
-    """Look for the libraries with threads once; it takes milliseconds."""
-    return ThreadpoolController()

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from joblib import parallel_config
-from scipy.stats import loguniform
+from scipy.stats import loguniform, poisson
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LogisticRegression
@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skhpo import BayesSearch, Categorical, Integer, Real
 from skhpo.strategies.surrogates import GaussianProcessSurrogate
@@ -302,6 +303,63 @@ def test_the_surrogate_refuses_what_is_not_in_the_space():
 def test_densities_predict_no_scores():
     search = BayesSearch(Analytic(), SQUARE, n_iter=6, cv=2, surrogate="tpe").fit(X, y)
     assert not hasattr(search, "surrogate_")
+
+
+def test_no_predictor_is_left_from_an_earlier_fit():
+    search = BayesSearch(Analytic(), SQUARE, n_iter=6, cv=2).fit(X, y)
+    assert hasattr(search, "surrogate_")
+    search.set_params(surrogate="tpe").fit(X, y)
+    assert not hasattr(search, "surrogate_")
+
+
+def test_a_surrogate_needs_no_more_than_to_propose():
+    class Uniform:
+        def propose(self, domain, x, losses, pending, number, rng):
+            return domain.from_uniform(rng.random((4, domain.n_columns)))
+
+    search = BayesSearch(Analytic(), SQUARE, n_iter=8, cv=2, surrogate=Uniform())
+    assert search.fit(X, y).n_candidates_ == 8
+
+
+def test_the_threads_of_blas_are_as_before():
+    def threads():
+        libraries = threadpool_info()
+        return [info["num_threads"] for info in libraries if "blas" in str(info)]
+
+    search = BayesSearch(SVC(), SPACE, n_iter=8, cv=2, random_state=0)
+    with threadpool_limits(2):
+        before = threads()
+        with parallel_config("threading"):
+            cross_val_score(search, X, y, cv=3, n_jobs=3)
+        search.fit(X, y)
+        assert threads() == before
+
+
+def test_smooth_scores_do_not_draw_all_candidates_to_one_point():
+    search = BayesSearch(
+        Analytic(), SQUARE, n_iter=40, cv=2, max_pending=1, random_state=0
+    ).fit(X, y)
+    points = np.array([[p["a"], p["b"]] for p in search.cv_results_["params"]])
+    gaps = np.abs(points[:, None] - points).max(axis=2)
+    assert gaps[~np.eye(40, dtype=bool)].min() > 9e-4
+
+
+def test_many_levels_and_values_that_no_float_holds():
+    space = {"a": np.random.default_rng(0).random(3000), "b": loguniform(1e-3, 1)}
+    search = BayesSearch(
+        Analytic(a=np.inf, b=10**400), space, n_iter=8, cv=2, random_state=0
+    )
+    assert search.fit(X, y).n_candidates_ == 8
+
+
+def test_values_too_rare_to_find_are_left_out_with_a_warning():
+    search = BayesSearch(
+        Analytic(), {"a": poisson(0.1)}, n_iter=60, cv=2, random_state=0
+    )
+    with pytest.warns(UserWarning, match="draws in a row gave nothing new"):
+        search.fit(X, y)
+    assert search.stop_reason_ == "search space exhausted"
+    assert 3 < search.n_candidates_ < 60
 
 
 def test_a_surrogate_of_ones_own():

@@ -426,7 +426,8 @@ def test_a_space_whose_size_is_unknown_ends_when_nothing_new_is_found(monkeypatc
     # Whole numbers far out are too unlikely to be drawn.
     from scipy.stats import poisson
 
-    strategy, trials = run({"a": poisson(0.01)}, smooth_or_zero, 60)
+    with pytest.warns(UserWarning, match="200 draws in a row gave nothing new"):
+        strategy, trials = run({"a": poisson(0.01)}, smooth_or_zero, 60)
     assert len({trial.candidate.key for trial in trials}) == len(trials) < 60
     assert strategy.exhausted_reason == "search space exhausted"
 

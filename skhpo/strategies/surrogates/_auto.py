@@ -41,7 +41,7 @@ class AutoSurrogate:
         return model.predictor(domain, x, losses)
 
     def _choose(self, domain, x, losses):
-        n = len(x)
+        n = np.isfinite(losses).sum()
         if n > MAX_OBSERVATIONS:
             self._use_forest = True
         elif n >= self._due and 2 * domain.categorical.sum() > domain.n_columns:
