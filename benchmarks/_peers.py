@@ -474,6 +474,7 @@ SEARCHES = {
     "skopt-lcb": bayes_search_cv(acq_func="LCB"),
     "skhpo-1": skhpo_search(max_pending=1),
     "skhpo-2": skhpo_search(max_pending=2),
+    "skhpo-4": skhpo_search(max_pending=4),
     "skhpo-tpe": skhpo_search(max_pending=1, surrogate="tpe"),
     "skhpo-forest": skhpo_search(max_pending=1, surrogate="forest"),
 }
