@@ -430,9 +430,10 @@ def _drawn_from(value, dimension):
 
 def _some_values(dimension):
     """Show a few values of a dimension, evenly spaced on its own scale."""
-    if hasattr(dimension, "dist") and not hasattr(dimension.dist, "ppf"):
+    try:
+        values = [dimension.from_unit(u) for u in (0.05, 0.35, 0.65, 0.95)]
+    except TypeError:  # it can only be drawn from
         return "np.geomspace(0.001, 1000, 7)"
-    values = [dimension.from_unit(u) for u in (0.05, 0.35, 0.65, 0.95)]
     return f"[{', '.join(f'{value:.2g}' for value in values)}]"
 
 
