@@ -571,7 +571,7 @@ def test_a_space_without_parameters_is_a_single_point():
     ("params", "message"),
     [
         ({"C": 20.0}, r"params\['C'\]: 20.0 is not in Real\(0, 10\)"),
-        ({"C": 5.0, "gama": 1}, r"foreign \['gama'\]; need \['C'\] or \['k'\]"),
+        ({"C": 5.0, "gama": 1}, r"does not know \['gama'\]; need \['C'\] or \['k'\]"),
     ],
 )
 def test_a_setting_outside_the_space_has_no_point(params, message):

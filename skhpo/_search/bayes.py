@@ -7,8 +7,7 @@ import numpy as np
 from skhpo._search.base import BaseSearch
 from skhpo._sklearn import BaseSearchCV, HasMethods, Interval, StrOptions
 from skhpo.space import Space, check_names
-from skhpo.strategies._model_space import ModelSpace
-from skhpo.strategies.bayes import BayesStrategy, check_settings, nearest_setting
+from skhpo.strategies.bayes import BayesStrategy
 
 
 class BayesSearch(BaseSearch):
@@ -221,22 +220,13 @@ class BayesSearch(BaseSearch):
         )
 
     def _make_strategy(self):
+        if isinstance(self.surrogate, type):
+            name = self.surrogate.__name__
+            raise TypeError(
+                f"surrogate = {name} is a class; give an instance, {name}()."
+            )
         space = Space(self.param_distributions)
         check_names(self.estimator, space)
-        ModelSpace(space)  # refuses what cannot be modelled
-        first = self.initial_candidates or []
-        check_settings(space, first, "initial_candidates")
-        if len(first) > self.n_iter:
-            raise ValueError(
-                f"initial_candidates holds {len(first)} settings, more than n_iter = "
-                f"{self.n_iter}; raise n_iter, or give fewer."
-            )
-        if isinstance(self.surrogate, type):
-            raise TypeError(
-                f"surrogate = {self.surrogate.__name__} is a class; give an instance, "
-                f"{self.surrogate.__name__}()."
-            )
-        current = nearest_setting(space, self.estimator.get_params(deep=True))
         return BayesStrategy(
             space,
             self.n_iter,
@@ -244,7 +234,8 @@ class BayesSearch(BaseSearch):
             metric=self.refit if isinstance(self.refit, str) else None,
             max_pending=self.max_pending,
             surrogate=self.surrogate,
-            first=[*first, current],
+            initial_candidates=self.initial_candidates or (),
+            current=self.estimator.get_params(deep=True),
         )
 
     def _keep(self, strategy):

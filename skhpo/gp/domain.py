@@ -78,6 +78,11 @@ class Domain:
         first = np.searchsorted(self.groups, np.arange(self.n_columns))
         self.numeric = np.flatnonzero(~self.categorical)
         self.numeric_features = first[self.numeric]
+        self.n_levels = np.array([column.n_levels for column in self.columns], int)
+        # What a point may change and stay in its branch.
+        self.movable = self.active.copy()
+        if self.n_branches > 1:
+            self.movable[:, 0] = False
 
     def branch(self, x):
         """Tell the branch of each point.

@@ -25,8 +25,6 @@ References
 
 import numpy as np
 
-_5_6 = 5.0 / 6.0
-
 
 def squared_distances(Z, Z2, t):
     """Compute the weighted squared distances.
@@ -77,7 +75,7 @@ def matern52(s, slope=False):
     if not slope:
         return k
     e *= a
-    e *= -_5_6
+    e *= -5 / 6
     return k, e
 
 

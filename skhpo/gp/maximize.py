@@ -109,9 +109,7 @@ def change(domain, x, rng, n):
         Model points.
     """
     x = x[rng.integers(len(x), size=n)]
-    may = domain.active[domain.branch(x)]
-    if domain.n_branches > 1:
-        may[:, 0] = False
+    may = domain.movable[domain.branch(x)]
     # One or two columns of most points, all of every fourth.
     order = np.where(may, rng.random(may.shape), 2).argsort(axis=1).argsort(axis=1)
     n_changes = np.where(np.arange(n) % 4 == 3, may.shape[1], rng.integers(1, 3, n))
@@ -120,8 +118,7 @@ def change(domain, x, rng, n):
     size = np.exp(rng.uniform(low, high, (n, 1)))
     numbers = np.abs(x + size * rng.normal(size=x.shape))
     numbers = np.clip(np.where(numbers > 1, 2 - numbers, numbers), 0, 1)
-    n_levels = np.array([column.n_levels for column in domain.columns])
-    levels = np.floor(rng.random(x.shape) * n_levels)
+    levels = np.floor(rng.random(x.shape) * domain.n_levels)
     return domain.canonical(
         np.where(which, np.where(domain.categorical, levels, numbers), x)
     )
@@ -207,8 +204,6 @@ def _neighbours(domain, x, rng):
     changed, owner = [], []
     branch = domain.branch(x)
     for j, column in enumerate(domain.columns):
-        if j == 0 and domain.n_branches > 1:
-            continue
         if column.n_levels:
             values = np.arange(column.n_levels, dtype=float)
             if len(values) > MAX_LEVELS:
@@ -217,7 +212,7 @@ def _neighbours(domain, x, rng):
             values = column.grid
         else:
             continue
-        for i in np.flatnonzero(domain.active[branch, j]):
+        for i in np.flatnonzero(domain.movable[branch, j]):
             others = values[values != x[i, j]]
             if column.n_levels == 0 and len(values) > MAX_SHORT_GRID:
                 place = np.searchsorted(values, x[i, j])

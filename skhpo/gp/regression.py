@@ -200,6 +200,20 @@ class GaussianProcess:
         other.alpha = cho_solve((self.L, True), y, check_finite=False)
         return other
 
+    def log_posterior(self):
+        """Compute the log posterior of the hyperparameters.
+
+        Returns
+        -------
+        value : float
+            The negative of :func:`negative_log_posterior`.
+        """
+        n = len(self.y)
+        value = -0.5 * (self.y @ self.alpha + n * np.log(2 * np.pi))
+        return (
+            value - np.log(np.diag(self.L)).sum() - _negative_log_prior(self.theta)[0]
+        )
+
     def leave_one_out(self):
         """Compute the log density of each observation given all the others.
 
@@ -259,9 +273,7 @@ def fit(Z, y, groups, *, previous=None, restart=True, min_noise=MIN_NOISE):
         )
         if best is None or result.fun < best.fun:
             best = result
-    gp = GaussianProcess(Z, y, groups, best.x)
-    gp.log_posterior = -best.fun
-    return gp
+    return GaussianProcess(Z, y, groups, best.x)
 
 
 def negative_log_posterior(theta, Z, y, groups):
@@ -306,14 +318,20 @@ def negative_log_posterior(theta, Z, y, groups):
     C *= dk
     d_log_t = 0.5 * scale * t * weight_gradient(C, Z, groups, d)
 
-    # Priors: 0.1 (t + 1/t); Gamma(2, 1) of the scale; Gamma(1.1, 30) of the noise.
-    value += WEIGHT_PENALTY * np.sum(t + 1 / t)
-    d_log_t += WEIGHT_PENALTY * (t - 1 / t)
-    value += scale - np.log(scale)
-    d_scale += scale - 1
-    value += 30 * noise - 0.1 * np.log(noise)
-    d_noise += 30 * noise - 0.1
-    return value, np.append(d_log_t, [d_scale, d_noise])
+    prior, d_prior = _negative_log_prior(theta)
+    return value + prior, np.append(d_log_t, [d_scale, d_noise]) + d_prior
+
+
+def _negative_log_prior(theta):
+    """Compute that of the weights, of the scale and of the noise, and its gradient."""
+    t, (scale, noise) = np.exp(theta[:-2]), np.exp(theta[-2:])
+    value = (
+        WEIGHT_PENALTY * np.sum(t + 1 / t)
+        + (scale - np.log(scale))  # Gamma(2, 1)
+        + (30 * noise - 0.1 * np.log(noise))  # Gamma(1.1, 30)
+    )
+    d_log_t = WEIGHT_PENALTY * (t - 1 / t)
+    return value, np.append(d_log_t, [scale - 1, 30 * noise - 0.1])
 
 
 def _cholesky(K, scale):

@@ -289,7 +289,7 @@ class Space:
             f"{self.name}: "
             + " and ".join(
                 f"{what} {names}"
-                for what, names in [("lacks", lacks), ("has a foreign", foreign)]
+                for what, names in [("lacks", lacks), ("does not know", foreign)]
                 if names
             )
             + f"; need {' or '.join(str(list(branch)) for branch in self.branches)}."
@@ -322,6 +322,41 @@ class Space:
         own = {name: branch[name].own(params[name]) for name in branch}
         point.flags.writeable = False
         return Candidate(own, point=point, key=candidate_key(own))
+
+    def nearest(self, params):
+        """Give a setting that keeps as many of these values as possible.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Values for any names, in the space or not.
+
+        Returns
+        -------
+        dict of str to object
+            The values that lie in the space, and the middle of the dimension for the
+            others; in the branch that keeps the largest share, the first of equals.
+
+        Raises
+        ------
+        TypeError
+            If a distribution can only be drawn from.
+        """
+        best, best_share = None, -1.0
+        for branch in self.branches:
+            setting, n_kept = {}, 0
+            for name, dimension in branch.items():
+                try:
+                    dimension.to_unit(params[name])
+                    setting[name] = params[name]
+                    n_kept += 1
+                except (KeyError, ValueError):
+                    setting[name] = dimension.from_unit(0.5)
+            # The empty branch is the estimator as it is.
+            share = n_kept / len(branch) if branch else 1.0
+            if share > best_share:
+                best, best_share = setting, share
+        return best
 
     def candidate(self, point):
         """Make the candidate that lies at a point of the unit cube.

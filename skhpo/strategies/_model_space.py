@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skhpo.gp.domain import INACTIVE_LEVEL, INACTIVE_NUMBER, Column, Domain
+from skhpo.gp.domain import Column, Domain
 
 # Longer grids are taken as continuous; candidates are rounded when they are decoded.
 MAX_GRID = 1000
@@ -72,9 +72,7 @@ class ModelSpace:
         x = point.copy()
         for j in np.flatnonzero(domain.categorical & ~np.isnan(point)):
             x[j] = int(point[j] * domain.columns[j].n_levels)
-        branch = domain.branch(x[None])[0]
-        blank = np.where(domain.categorical, INACTIVE_LEVEL, INACTIVE_NUMBER)
-        return np.where(domain.active[branch], x, blank)
+        return domain.canonical(x[None])[0]
 
     def candidate(self, x):
         """Make the candidate at a model point.

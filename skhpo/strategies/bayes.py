@@ -51,8 +51,17 @@ class BayesStrategy:
         depend on the number of workers.
     surrogate : str or object, default="auto"
         A name of the table of surrogates, or an object with their methods.
-    first : sequence of dict, default=()
+    initial_candidates : sequence of dict, default=()
         Settings of the space to evaluate first.
+    current : dict of str to object, default=None
+        Values for any names; the setting nearest to them comes next.
+
+    Raises
+    ------
+    TypeError
+        If a distribution can only be drawn from, or a setting is not a dict.
+    ValueError
+        If a setting is not in the space, or there are more than `n_iter`.
     """
 
     needs_gradient = False
@@ -66,16 +75,26 @@ class BayesStrategy:
         metric=None,
         max_pending=2,
         surrogate="auto",
-        first=(),
+        initial_candidates=(),
+        current=None,
     ):
         self.space = space
+        self._model_space = ModelSpace(space)
+        self._domain = self._model_space.domain
+        check_settings(space, initial_candidates, "initial_candidates")
+        if len(initial_candidates) > n_iter:
+            raise ValueError(
+                f"initial_candidates holds {len(initial_candidates)} settings, more "
+                f"than n_iter = {n_iter}; raise n_iter, or give fewer."
+            )
+        first = [space.setting(params) for params in initial_candidates]
+        if current is not None:
+            first.append(space.setting(space.nearest(current)))
         self.n_candidates = count_candidates(space, n_iter)
         self.max_pending = max_pending
         self.exhausted_reason = "n_iter candidates evaluated"
         self._metric = metric
         self._seed = int(check_random_state(random_state).randint(2**31 - 1))
-        self._model_space = ModelSpace(space)
-        self._domain = self._model_space.domain
         if isinstance(surrogate, str):
             self._surrogate = SURROGATES[surrogate]()
         else:
@@ -83,7 +102,6 @@ class BayesStrategy:
         self._seen = set()
         self._pending = deque()  # model points, in the order of their proposal
         self._points, self._scores = [], []  # of the trials told
-        first = [space.setting(params) for params in first]
         if self.n_candidates < n_iter:
             self.exhausted_reason = "search space exhausted"
         if self.n_candidates == space.n_values:
@@ -241,38 +259,6 @@ class Predictor:
 
     def __getstate__(self):
         return {k: v for k, v in self.__dict__.items() if k != "_predict"}
-
-
-def nearest_setting(space, params):
-    """Give a setting of the space that keeps as many of these values as possible.
-
-    Parameters
-    ----------
-    space : Space
-        Where the setting lies.
-    params : dict of str to object
-        Values for any names, in the space or not.
-
-    Returns
-    -------
-    dict of str to object
-        Values that are in the space; where they are not, the middle of the dimension.
-        In the branch that keeps the largest share, the first of equals.
-    """
-    best, best_share = None, -1.0
-    for branch in space.branches:
-        setting, n_kept = {}, 0
-        for name, dimension in branch.items():
-            try:
-                dimension.to_unit(params[name])
-                setting[name] = params[name]
-                n_kept += 1
-            except (KeyError, TypeError, ValueError):
-                setting[name] = dimension.from_unit(0.5)
-        share = n_kept / max(len(branch), 1)
-        if share > best_share:
-            best, best_share = setting, share
-    return best
 
 
 def check_settings(space, settings, what):

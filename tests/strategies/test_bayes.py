@@ -19,7 +19,7 @@ from sklearn.svm import SVC, SVR
 from skhpo import Categorical, Integer, Real
 from skhpo.space import Space
 from skhpo.strategies._model_space import ModelSpace
-from skhpo.strategies.bayes import BayesStrategy, nearest_setting
+from skhpo.strategies.bayes import BayesStrategy
 from skhpo.strategies.random import RandomStrategy
 from skhpo.strategies.surrogates import SURROGATES
 from skhpo.trial import SplitResult, Trial
@@ -263,7 +263,7 @@ GIVEN = [{"x": 0.25, "y": 0.75}, {"x": 0.5, "y": 0.5}]
 
 
 def test_given_settings_come_first_in_their_order():
-    found = params_of(run(PLANE, smooth, 10, first=GIVEN))
+    found = params_of(run(PLANE, smooth, 10, initial_candidates=GIVEN))
     assert found[:2] == GIVEN
     assert len(found) == 10
 
@@ -271,18 +271,14 @@ def test_given_settings_come_first_in_their_order():
 def test_given_settings_are_evaluated_to_the_last_digit():
     spec = {"C": Real(1e-3, 1e3, log=True), "x": Real(-5, 10)}
     first = [{"C": 10.0, "x": 0.1}, {"C": 0.3, "x": 2.0}]
-    assert params_of(run(spec, smooth, 6, first=first))[:2] == first
+    assert params_of(run(spec, smooth, 6, initial_candidates=first))[:2] == first
 
 
 def test_given_settings_that_repeat_are_evaluated_once():
-    found = params_of(run(PLANE, smooth, 10, first=[*GIVEN, *GIVEN]))
+    found = params_of(run(PLANE, smooth, 10, initial_candidates=[*GIVEN, *GIVEN]))
     assert found[:2] == GIVEN
     assert len(found) == 10
     assert found[2] not in GIVEN
-
-
-def test_no_more_than_n_iter_given_settings_are_evaluated():
-    assert params_of(run(PLANE, smooth, 1, first=GIVEN)) == GIVEN[:1]
 
 
 def test_the_start_does_not_depend_on_scores_and_is_spread():
@@ -300,7 +296,7 @@ def test_the_start_does_not_depend_on_scores_and_is_spread():
 @given(specs(), st.dictionaries(st.sampled_from("abcdef"), st.floats() | st.text()))
 def test_the_nearest_setting_lies_in_the_space(spec, params):
     space = Space(spec)
-    space.point(nearest_setting(space, params))
+    space.point(space.nearest(params))
 
 
 @repeatable
@@ -308,7 +304,7 @@ def test_the_nearest_setting_lies_in_the_space(spec, params):
 def test_the_nearest_setting_of_a_setting_is_itself(spec, seed):
     space = Space(spec)
     candidate = space.candidate(np.random.default_rng(seed).random(space.n_dims))
-    nearest = nearest_setting(space, candidate.params | {"zzz": 1})
+    nearest = space.nearest(candidate.params | {"zzz": 1})
     share = [len(b.keys() & nearest.keys()) for b in space.branches]
     assert max(share) > 0
     if len(space.branches) == 1:
@@ -405,7 +401,7 @@ def test_a_space_smaller_than_n_iter_is_evaluated_whole(spec, first):
     given_first = [list(space.grid())[-1]] if first else []
     with pytest.warns(UserWarning, match=f"exceeds the {space.n_values} points"):
         BayesStrategy(space, 50, 0)
-    strategy, trials = run(spec, smooth_or_zero, 50, first=given_first)
+    strategy, trials = run(spec, smooth_or_zero, 50, initial_candidates=given_first)
     assert len(trials) == space.n_values
     assert strategy.exhausted_reason == "search space exhausted"
     expected = {space.candidate(space.point(p)).key for p in space.grid()}

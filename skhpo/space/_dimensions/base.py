@@ -10,11 +10,12 @@ from sklearn.utils import check_random_state
 
 
 class _Dimension:
-    """What every dimension offers; a kind of dimension says how in three hooks.
+    """What every dimension offers; a kind of dimension says how in four hooks.
 
     All are frozen dataclasses. The hooks are ``_values``, the distinct values as a
-    sequence or None; ``_decode``, from u in [0, 1] to a value; and ``_encode``, from
-    a value to u, or None if it is no value of this dimension.
+    sequence or None; ``_own``, the value as the dimension itself writes it;
+    ``_decode``, from u in [0, 1] to a value; and ``_encode``, from a value to u, or
+    None if it is no value of this dimension.
 
     Attributes
     ----------

@@ -157,7 +157,7 @@ def _fit(domain, x, losses, *, thetas=(), restart=True):
             min_noise=NOISE_SHARE * resolution(v[finite]) ** 2,
         )
         thetas[place] = gp.theta
-        likelihood = gp.log_posterior + transform.log_slope(losses[finite]).sum()
+        likelihood = gp.log_posterior() + transform.log_slope(losses[finite]).sum()
         if best is None or likelihood > best[0]:
             best = likelihood, gp, transform, place
     return *best[1:], thetas

@@ -75,15 +75,13 @@ class _Mixture:
         domain, x = self._domain, self._x
         same_branch = domain.branch(points)[:, None] == domain.branch(x)
         log_kernels = np.where(same_branch, np.log(domain.n_branches), -np.inf)
-        active = domain.active[domain.branch(points)]
+        movable = domain.movable[domain.branch(points)]
         for j, column in enumerate(domain.columns):
-            if j == 0 and domain.n_branches > 1:
-                continue
             if column.n_levels:
                 term = self._log_category(points[:, [j]], x[:, j], column.n_levels)
             else:
                 term = self._log_number(points[:, [j]], x[:, j])
-            log_kernels += np.where(active[:, [j]], term, 0)
+            log_kernels += np.where(movable[:, [j]], term, 0)
         # The uniform component has density one.
         terms = np.hstack([np.zeros((len(points), 1)), log_kernels])
         return logsumexp(terms, axis=1) - np.log(len(x) + 1)
@@ -99,10 +97,8 @@ class _Mixture:
         low, high = ndtr(-centres / self._h), ndtr((1 - centres) / self._h)
         numbers = centres + self._h * ndtri(low + u * (high - low))
         anew = rng.random(centres.shape) < self._epsilon
-        if domain.n_branches > 1:
-            anew[:, 0] = False
-        n_levels = np.array([column.n_levels for column in domain.columns])
-        levels = np.where(anew, np.floor(u * n_levels), centres)
+        anew &= domain.movable[domain.branch(centres)]
+        levels = np.where(anew, np.floor(u * domain.n_levels), centres)
         drawn = np.where(domain.categorical, levels, np.clip(numbers, 0, 1))
         points[kernel] = domain.canonical(drawn)
         return points
