@@ -56,7 +56,8 @@ def ranges(draw):
         return Integer(low, draw(st.integers(low, 10**9)), log=log)
     smallest = 1e-9 if log else -1e9
     low = draw(st.floats(smallest, 1e9))
-    high = draw(st.floats(low, 2e9).filter(lambda high: high > low))
+    scale = math.log if log else float
+    high = draw(st.floats(low, 2e9).filter(lambda high: scale(high) > scale(low)))
     return Real(low, high, log=log)
 
 
@@ -330,6 +331,8 @@ def test_encoding_a_value_from_outside_names_the_value(dimension, value):
         (lambda: Real(math.nan, 1), ValueError, "NaN or infinite bounds"),
         (lambda: Real(0, 10**400), ValueError, "infinite bounds, or a range beyond"),
         (lambda: Real(-1e308, 1e308), ValueError, "range beyond the largest float"),
+        (lambda: Real(2e8, 2e8 + 1e-7, log=True), ValueError, "are the same float"),
+        (lambda: Integer(2**60, 2**60 + 1, log=True), ValueError, "use log=False"),
         (lambda: Real(0, 1, log=True), ValueError, "logarithmic scale and low <= 0"),
         (lambda: Real("0", 1), TypeError, "Real: low = '0' must be a real number"),
         (lambda: Real(0, 1, log="yes"), TypeError, "Real: log = 'yes' must be True"),

@@ -25,7 +25,10 @@ N_BEST = 5
 MAX_SHORT_GRID = 16
 # Of a category with more levels, so many random ones are tried at a time.
 MAX_LEVELS = 64
+_NEAR = np.array([-2, -1, 1, 2])
 _N_SWEEPS = 2
+# So many of the starts go on after the first sweep.
+_N_FINALISTS = 3
 _CHANGE_RANGE = (0.02, 0.2)
 
 
@@ -59,11 +62,12 @@ def maximize(acquisition, domain, best, rng, *, n_spread=N_SPREAD):
     for _ in range(_N_SWEEPS):
         starts = _climb(acquisition, domain, starts)
         starts, moved = _move(acquisition, domain, starts, rng)
+        own = acquisition.value(domain.features(starts))
+        pool, values = np.vstack([starts, pool]), np.append(own, values)
         if not moved:
             break
-    x = np.vstack([starts, pool])
-    values = np.append(acquisition.value(domain.features(starts)), values)
-    return x[np.argsort(-values, kind="stable")]
+        starts = starts[np.argsort(-own, kind="stable")[:_N_FINALISTS]]
+    return pool[np.argsort(-values, kind="stable")]
 
 
 def spread_points(n_columns, n, rng):
@@ -204,24 +208,25 @@ def _neighbours(domain, x, rng):
     changed, owner = [], []
     branch = domain.branch(x)
     for j, column in enumerate(domain.columns):
+        rows = np.flatnonzero(domain.movable[branch, j])
+        own = x[rows, j][:, None]
         if column.n_levels:
             values = np.arange(column.n_levels, dtype=float)
             if len(values) > MAX_LEVELS:
                 values = rng.choice(values, MAX_LEVELS, replace=False)
-        elif column.grid is not None:
-            values = column.grid
-        else:
+            others = np.repeat(values[None], len(rows), axis=0)
+        elif column.grid is None:
             continue
-        for i in np.flatnonzero(domain.movable[branch, j]):
-            others = values[values != x[i, j]]
-            if column.n_levels == 0 and len(values) > MAX_SHORT_GRID:
-                place = np.searchsorted(values, x[i, j])
-                near = place + np.array([-2, -1, 1, 2])
-                others = values[near[(near >= 0) & (near < len(values))]]
-            points = np.repeat(x[[i]], len(others), axis=0)
-            points[:, j] = others
-            changed.append(points)
-            owner += [i] * len(others)
+        elif len(column.grid) <= MAX_SHORT_GRID:
+            others = np.repeat(column.grid[None], len(rows), axis=0)
+        else:
+            near = np.searchsorted(column.grid, own) + _NEAR
+            others = column.grid[np.clip(near, 0, len(column.grid) - 1)]
+        which, place = np.nonzero(others != own)
+        points = x[rows[which]]
+        points[:, j] = others[which, place]
+        changed.append(points)
+        owner.append(rows[which])
     if not changed:
         return np.empty((0, x.shape[1])), np.array([], dtype=int)
-    return np.vstack(changed), np.array(owner)
+    return np.vstack(changed), np.concatenate(owner)

@@ -56,6 +56,11 @@ class _Range(_Dimension):
                 f"{self!r} has a logarithmic scale and low <= 0; need 0 < low, or "
                 "log=False."
             )
+        if self.log and not self._start < self._end:
+            raise ValueError(
+                f"{self!r} has bounds whose logarithms are the same float; "
+                "use log=False."
+            )
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,8 +80,8 @@ class Real(_Range):
     TypeError
         If a bound is no real number, or ``log`` is no bool.
     ValueError
-        If the bounds are reversed, equal, NaN or infinite, or not positive while
-        ``log`` is True.
+        If the bounds are reversed, equal, NaN or infinite; if ``log`` is True and
+        they are not positive, or too close for their logarithms to differ.
 
     See Also
     --------
@@ -98,12 +103,20 @@ class Real(_Range):
     _kind, _noun = numbers.Real, "a real number"
     _own = float
 
+    @property
+    def _start(self):
+        return math.log(self.low)
+
+    @property
+    def _end(self):
+        return math.log(self.high)
+
     def _decode(self, u):
         low, high = float(self.low), float(self.high)
         if u in (0.0, 1.0):  # the bounds themselves, without rounding
             return high if u else low
         if self.log:
-            value = math.exp((1 - u) * math.log(low) + u * math.log(high))
+            value = math.exp((1 - u) * self._start + u * self._end)
         else:
             value = (1 - u) * low + u * high
         return min(max(value, low), high)
@@ -113,7 +126,7 @@ class Real(_Range):
             return None
         low, high, value = float(self.low), float(self.high), float(value)
         if self.log:
-            low, high, value = math.log(low), math.log(high), math.log(value)
+            low, high, value = self._start, self._end, math.log(value)
         return (value - low) / (high - low)
 
 
@@ -134,7 +147,8 @@ class Integer(_Range):
     TypeError
         If a bound is no integer, or ``log`` is no bool.
     ValueError
-        If the bounds are reversed, or not positive while ``log`` is True.
+        If the bounds are reversed; if ``log`` is True and they are not positive, or
+        too large for their logarithms to differ.
 
     See Also
     --------
@@ -162,14 +176,21 @@ class Integer(_Range):
     _own = int
 
     @property
+    def _start(self):
+        return math.log(int(self.low) - 0.5)
+
+    @property
+    def _end(self):
+        return math.log(int(self.high) + 0.5)
+
+    @property
     def _values(self):
         return range(int(self.low), int(self.high) + 1)
 
     def _decode(self, u):
         low, high = int(self.low), int(self.high)
         if self.log:
-            start, end = math.log(low - 0.5), math.log(high + 0.5)
-            value = round(math.exp((1 - u) * start + u * end))
+            value = round(math.exp((1 - u) * self._start + u * self._end))
         else:
             value = low + int(u * (high - low + 1))
         return min(max(value, low), high)
@@ -179,7 +200,6 @@ class Integer(_Range):
             return None
         low, high, value = int(self.low), int(self.high), int(value)
         if self.log:
-            start, end = math.log(low - 0.5), math.log(high + 0.5)
             middle = (math.log(value - 0.5) + math.log(value + 0.5)) / 2
-            return (middle - start) / (end - start)
+            return (middle - self._start) / (self._end - self._start)
         return (2 * (value - low) + 1) / (2 * (high - low + 1))

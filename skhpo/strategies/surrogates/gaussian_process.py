@@ -7,8 +7,12 @@ from skhpo.gp.maximize import N_SPREAD, maximize
 from skhpo.gp.regression import GaussianProcess, fit
 from skhpo.gp.transforms import fit_output_transform, resolution
 
-# Up to so many observations, hyperparameters are fitted anew for each candidate.
-N_ALWAYS_FITTED = 50
+# Hyperparameters are fitted anew whenever the number of observations has grown by one
+# part in so many, and thoroughly when it has grown by one in the second number: under
+# all transforms, and from a second start.
+REFIT, REFIT_THOROUGHLY = 25, 5
+# They are fitted to at most so many observations, evenly spaced among the losses.
+_N_TO_FIT = 300
 # Of more observations than this, a part stands for all.
 MAX_OBSERVATIONS = 1000
 _N_BEST, _N_NEWEST = 300, 200
@@ -49,7 +53,7 @@ class GaussianProcessSurrogate:
         self.acquisition = acquisition
         self._thetas = {}
         self._chosen = None
-        self._n_fitted = 0
+        self._n_fitted = self._n_thorough = 0
 
     def propose(self, domain, x, losses, pending, number, rng):
         """Rank points by the acquisition function."""
@@ -58,19 +62,25 @@ class GaussianProcessSurrogate:
         n_told = len(x)
         kept = _representatives(losses)
         x, losses = x[kept], losses[kept]
-        wait = 1 if n_told <= N_ALWAYS_FITTED else n_told // 25
-        if self._chosen is None or n_told >= self._n_fitted + wait:
-            restart = n_told <= 20 or n_told % 5 == 0
-            gp, _, self._chosen, self._thetas = _fit(
-                domain, x, losses, thetas=self._thetas, restart=restart
-            )
-            self._n_fitted = n_told
+        transforms = _transforms(losses)
+        if (
+            self._chosen is None
+            or n_told >= (1 + 1 / REFIT_THOROUGHLY) * self._n_thorough
+        ):
+            gp, self._chosen = _fit(domain, x, losses, transforms, self._thetas)
+            self._n_fitted = self._n_thorough = n_told
         else:
-            transforms = _transforms(losses)
             # The list is short where the losses ask for no transform.
-            _, v = transforms[min(self._chosen, len(transforms) - 1)]
-            theta = self._thetas[self._chosen]
-            gp = GaussianProcess(domain.features(x), v, domain.groups, theta)
+            self._chosen = min(self._chosen, len(transforms) - 1)
+            if n_told >= (1 + 1 / REFIT) * self._n_fitted:
+                _fit_one(domain, x, losses, transforms, self._thetas, self._chosen)
+                self._n_fitted = n_told
+            gp = GaussianProcess(
+                domain.features(x),
+                transforms[self._chosen][1],
+                domain.groups,
+                self._thetas[self._chosen],
+            )
         acquisition = self._acquisition(gp, domain.features(pending), number, rng)
         best = x[np.argsort(gp.y, kind="stable")]
         n_spread = N_SPREAD if len(x) <= _N_FEW else N_SPREAD // 2
@@ -79,7 +89,9 @@ class GaussianProcessSurrogate:
     def predictor(self, domain, x, losses):
         """Predict losses, by quadrature over the output transform."""
         kept = _representatives(losses)
-        gp, transform, _, _ = _fit(domain, x[kept], losses[kept])
+        transforms = _transforms(losses[kept])
+        gp, chosen = _fit(domain, x[kept], losses[kept], transforms, {})
+        transform, _ = transforms[chosen]
         nodes, weights = np.polynomial.hermite_e.hermegauss(15)
         weights = weights / weights.sum()
         finite = losses[np.isfinite(losses)]
@@ -103,7 +115,9 @@ class GaussianProcessSurrogate:
 
         Failures are left out, as they are no losses.
         """
-        gp, transform, _, _ = _fit(domain, x, losses)
+        transforms = _transforms(losses)
+        gp, chosen = _fit(domain, x, losses, transforms, {})
+        transform, _ = transforms[chosen]
         finite = np.isfinite(losses)
         density = gp.leave_one_out()[finite] + transform.log_slope(losses[finite])
         return float(density.mean())
@@ -139,28 +153,44 @@ def _transforms(losses):
     ]
 
 
-def _fit(domain, x, losses, *, thetas=(), restart=True):
-    """Fit a process under each transform.
+def _fit(domain, x, losses, transforms, thetas):
+    """Fit a process under each transform, and leave the hyperparameters in `thetas`.
 
-    Returns the most likely one, its transform, its place in the list, and the
-    hyperparameters of all.
+    Returns the most likely one, and its place in the list.
     """
-    thetas, best = dict(thetas), None
+    fits = [
+        _fit_one(domain, x, losses, transforms, thetas, place, restart=True)
+        for place in range(len(transforms))
+    ]
+    chosen = int(np.argmax([likelihood for _, likelihood in fits]))
+    gp = fits[chosen][0]
+    if len(gp.y) < len(x):
+        v = transforms[chosen][1]
+        gp = GaussianProcess(domain.features(x), v, domain.groups, gp.theta)
+    return gp, chosen
+
+
+def _fit_one(domain, x, losses, transforms, thetas, place, *, restart=False):
+    """Fit a process under one transform, to no more observations than needed.
+
+    Returns the process and the log density of these losses, transform included.
+    """
+    transform, v = transforms[place]
+    order = np.argsort(losses, kind="stable")
+    n_kept = min(len(x), _N_TO_FIT)
+    kept = np.sort(order[np.linspace(0, len(x) - 1, n_kept).astype(int)])
     finite = np.isfinite(losses)
-    for place, (transform, v) in enumerate(_transforms(losses)):
-        gp = fit(
-            domain.features(x),
-            v,
-            domain.groups,
-            previous=thetas.get(place),
-            restart=restart,
-            min_noise=NOISE_SHARE * resolution(v[finite]) ** 2,
-        )
-        thetas[place] = gp.theta
-        likelihood = gp.log_posterior() + transform.log_slope(losses[finite]).sum()
-        if best is None or likelihood > best[0]:
-            best = likelihood, gp, transform, place
-    return *best[1:], thetas
+    gp = fit(
+        domain.features(x[kept]),
+        v[kept],
+        domain.groups,
+        previous=thetas.get(place),
+        restart=restart,
+        min_noise=NOISE_SHARE * resolution(v[finite]) ** 2,
+    )
+    thetas[place] = gp.theta
+    slopes = transform.log_slope(losses[kept][finite[kept]])
+    return gp, gp.log_posterior() + slopes.sum()
 
 
 def _draw(mean, covariance, rng):
