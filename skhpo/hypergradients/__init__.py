@@ -1,0 +1,55 @@
+"""How a held-out score changes with a hyperparameter.
+
+An estimator is differentiated through the equations that its fit solves; the table
+says which class of estimator solves which. To add one, write its
+:class:`~skhpo.hypergradients.base.Equations` and a line here, or give the estimator a
+method ``__hypergradient__`` that returns the class. Members are found by exact type: a
+subclass may solve something else.
+"""
+
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import (
+    ElasticNet,
+    GammaRegressor,
+    HuberRegressor,
+    Lasso,
+    LogisticRegression,
+    MultiTaskElasticNet,
+    MultiTaskLasso,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    TweedieRegressor,
+)
+from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+
+from skhpo.hypergradients import closed, kernel, linear
+
+TABLE = {
+    ElasticNet: linear.ElasticNetEquations,
+    GammaRegressor: linear.GammaEquations,
+    GaussianNB: closed.GaussianNBEquations,
+    GaussianProcessRegressor: closed.GaussianProcessEquations,
+    HuberRegressor: linear.HuberEquations,
+    KernelRidge: kernel.KernelRidgeEquations,
+    Lasso: linear.ElasticNetEquations,
+    LinearDiscriminantAnalysis: closed.LinearDiscriminantEquations,
+    LinearSVC: linear.LinearSVCEquations,
+    LinearSVR: linear.LinearSVREquations,
+    LogisticRegression: linear.LogisticRegressionEquations,
+    MultiTaskElasticNet: linear.MultiTaskEquations,
+    MultiTaskLasso: linear.MultiTaskEquations,
+    PoissonRegressor: linear.PoissonEquations,
+    QuadraticDiscriminantAnalysis: closed.QuadraticDiscriminantEquations,
+    Ridge: linear.RidgeEquations,
+    RidgeClassifier: linear.RidgeClassifierEquations,
+    SVC: kernel.SVCEquations,
+    SVR: kernel.SVREquations,
+    TweedieRegressor: linear.TweedieEquations,
+}

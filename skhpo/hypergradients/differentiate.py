@@ -1,0 +1,438 @@
+"""From a fitted estimator or pipeline to the derivative of its held-out loss."""
+
+import warnings
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn import get_config
+from sklearn.base import clone, is_classifier
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import TargetEncoder
+from sklearn.utils import check_array
+
+from skhpo.hypergradients import TABLE, nets
+from skhpo.hypergradients.base import Derivative, polish, solve
+from skhpo.hypergradients.losses import calibrated
+
+# Relative step of the differences. What is differenced is smooth and has no solver's
+# noise, so that a long step is accurate; the error is its square.
+STEP = 1e-4
+# Differences of a smooth function with this and with half of it agree to so much.
+_AGREEMENT = 1e-2
+# Tolerance of the fits that a slope is checked against.
+_TIGHT = 1e-9
+# Share of the loss that what is left of equations may be worth, where they are not
+# polished.
+_CONVERGED = 0.1
+
+
+class Differentiator:
+    """Differentiates the held-out loss of the estimators of one search.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Hyperparameters, named as ``set_params`` does.
+    loss : callable
+        As :func:`skhpo.hypergradients.losses.loss_of` gives it.
+    curves : dict of str to list of float, default=None
+        Values of hyperparameters at which the loss is wanted as well, where it comes
+        nearly for free.
+    check : bool, default=False
+        Whether each slope is compared with a difference of fits, which raises where
+        they are not close.
+    polished : bool, default=True
+        Whether the loss is that of the equations' solution; else that of the fit as it
+        is, without slopes.
+    """
+
+    def __init__(self, names, loss, *, curves=None, check=False, polished=True):
+        self.names = list(names)
+        self.polished = polished
+        self.loss = loss
+        self.curves = curves or {}
+        self.check = check
+
+    def __call__(self, estimator, train, test, prefix="", first=True):
+        """Differentiate at a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted to `train`.
+        train, test : Part
+            Data, target and parameters of the two sides of a split.
+        prefix : str, default=""
+            What stands before the names of the estimator's parameters.
+        first : bool, default=True
+            Whether this is the candidate that is checked, if one is.
+
+        Returns
+        -------
+        derivative : Derivative
+            Loss, and its slope for each of the names that the estimator has.
+
+        Raises
+        ------
+        ValueError
+            If the estimator, or a step in front of it, is not smooth there.
+        """
+        chain = Chain(estimator)
+        chain.check_training_features()
+        X, X_new = chain.transform(train.X), chain.transform(test.X)
+        weight = chain.sample_weight(train.params)
+        classifier = is_classifier(chain.model)
+        equations = equations_of(chain.model)(
+            chain.model,
+            X,
+            np.ravel(train.y) if classifier else chain.transform_target(train.y),
+            None if weight is None else np.asarray(weight, dtype=float),
+        )
+        params = chain.model.get_params(deep=False)
+        held_out = partial(self._held_out, equations.kind, chain, test)
+        loss, lagrangian = _solve(equations, params, X, X_new, held_out)
+        if not self.polished:
+            f = equations.outputs(equations.w, params, X, X_new)
+            return Derivative(float(held_out(f)[0]), {})
+
+        def moved(name, value):
+            if name.startswith(chain.prefix):
+                changed = {**params, name[len(chain.prefix) :]: value}
+                return lagrangian(changed, X, X_new)
+            other = chain.refit({name: value}, train)
+            moved_X = other.transform(train.X), other.transform(test.X)
+            if moved_X[0].shape != X.shape or all(map(_same, moved_X, (X, X_new))):
+                raise _not_smooth(prefix + name, values[name])
+            return lagrangian(params, *moved_X)
+
+        slopes = {}
+        values = estimator.get_params(deep=True)
+        names = [name.removeprefix(prefix) for name in self.names]
+        for name in differentiable(estimator, [n for n in names if n in values]):
+            value = float(values[name])
+            slope = _difference(moved, name, value)
+            if not name.startswith(chain.prefix):
+                _check_smooth(moved, prefix + name, name, value, slope)
+            if self.check and first:
+                self._compare(estimator, train, test, prefix + name, name, slope)
+            slopes[prefix + name] = slope
+        curve = ()
+        if first and len(slopes) == 1 and name.startswith(chain.prefix):
+            own = name[len(chain.prefix) :]
+            curve = tuple(
+                _point(equations, {**params, own: value}, own, X, X_new, held_out)
+                for value in self.curves.get(prefix + name, ())
+                if equations.at(params) is not None
+            )
+        return Derivative(loss, slopes, curve)
+
+    def _compare(self, estimator, train, test, shown, name, slope):
+        """Raise unless a slope is close to a difference of tight fits."""
+        only_loss = Differentiator([], self.loss, polished=False)
+        params = estimator.get_params(deep=True)
+        tight = {key: _TIGHT for key in params if key.rpartition("__")[2] == "tol"}
+
+        def fitted(name, value):
+            other = clone(estimator).set_params(**{**tight, name: value})
+            other.fit(train.X, train.y, **train.params)
+            return only_loss(other, train, test).loss
+
+        value = float(params[name])
+        difference = _difference(fitted, name, value)
+        scale = max(abs(slope), abs(difference), 1e-6)
+        if abs(slope - difference) > _AGREEMENT * scale:
+            raise ValueError(
+                f"check_gradient: at {shown} = {value!r} the slope of the held-out "
+                f"loss is {slope:.6g} by the equations of {type(estimator).__name__}, "
+                f"and {difference:.6g} by a difference of two fits. Lower the solver's "
+                "tol, raise its max_iter, or correct the estimator's "
+                "__hypergradient__; where the loss has a kink, another start will do."
+            )
+
+    def _held_out(self, kind, chain, test, f):
+        """Compute the loss on the held-out part, and its derivative by the outputs."""
+        s = test.params.get("sample_weight")
+        s = np.ones(len(f)) if s is None else np.asarray(s, dtype=float)
+        s = s / s.sum()
+        y = np.asarray(test.y)
+        if is_classifier(chain.model):
+            y = y.ravel()
+            classes = chain.model.classes_
+            unknown = np.setdiff1d(y, classes)
+            if len(unknown):
+                raise ValueError(
+                    f"The held-out part has classes {unknown.tolist()} that the "
+                    f"training part has not, so their loss has no value; use "
+                    f"stratified splits."
+                )
+            y = np.searchsorted(classes, y)
+            loss = self.loss
+            if kind == "decision":
+                return calibrated(loss, f, y, s)
+            return loss(f, y, s)
+        values, slopes = chain.inverse_target(f)
+        loss, d_values = self.loss(values, y.reshape(len(f), -1).astype(float), s)
+        return loss, d_values * slopes
+
+
+def _solve(equations, params, X, X_new, held_out):
+    """Give the loss at the solution, and the Lagrangian with w and u frozen."""
+    w, factor = polish(equations, params, X)
+    loss, d_f = held_out(equations.outputs(w, params, X, X_new))
+    u = -equations.pullback(w, X_new, d_f)
+    if len(w):
+        u = solve(equations, w, u, factor)
+    if not equations.polished:
+        _check_converged(equations, loss, u @ equations.residual(w, params, X))
+
+    def lagrangian(params, X, X_new):
+        f = equations.outputs(w, params, X, X_new)
+        return np.vdot(d_f, f) + u @ equations.residual(w, params, X)
+
+    return float(loss), lagrangian
+
+
+def _point(equations, params, name, X, X_new, held_out):
+    """Give value, loss and slope at another value of a parameter of the model."""
+    equations = equations.at(params)
+    loss, lagrangian = _solve(equations, params, X, X_new, held_out)
+
+    def moved(name, value):
+        return lagrangian({**params, name: value}, X, X_new)
+
+    value = float(params[name])
+    return value, loss, _difference(moved, name, value)
+
+
+def _difference(function, name, value, step=STEP):
+    step *= abs(value) or 1.0
+    return float(function(name, value + step) - function(name, value - step)) / (
+        2 * step
+    )
+
+
+def _check_converged(equations, loss, left):
+    """Warn if the loss at the exact solution would be quite another."""
+    if abs(left) > _CONVERGED * abs(loss):
+        warnings.warn(
+            f"The training of {type(equations.estimator).__name__} has not converged: "
+            "to first order its held-out loss would still change by more than "
+            f"{_CONVERGED:.0%}, so its gradient is rough. Train it longer.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _check_smooth(function, shown, name, value, slope):
+    """Raise if differences with another step say something else."""
+    other = _difference(function, name, value, STEP / 2)
+    if abs(slope - other) > _AGREEMENT * max(abs(slope), abs(other)) + 1e-9:
+        raise _not_smooth(shown, value)
+
+
+def _not_smooth(shown, value):
+    return ValueError(
+        f"{shown} = {value!r}: the features of its step do not change smoothly with "
+        "it, so there is no gradient; search it with BayesSearch, or give the step "
+        "a fixed random_state."
+    )
+
+
+def _same(X, other):
+    if issparse(X) and issparse(other):
+        return abs(X - other).nnz == 0
+    return not issparse(X) and not issparse(other) and np.array_equal(X, other)
+
+
+class Front(NamedTuple):
+    """The leading steps of a pipeline.
+
+    Parameters
+    ----------
+    prefix, fit_prefix : str
+        What stands before the names of their parameters, and of those of ``fit``.
+    steps : Pipeline
+        The steps.
+    n_targets : int
+        How many target transforms lie around the pipeline.
+    """
+
+    prefix: str
+    fit_prefix: str
+    steps: Pipeline
+    n_targets: int
+
+
+class Chain:
+    """Pipelines and target transforms around a model.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, or not if only asked for ``model``, ``prefix`` and ``fronts``.
+
+    Attributes
+    ----------
+    model : estimator
+        The last step of the innermost pipeline.
+    prefix : str
+        What stands before the names of its parameters.
+    fit_prefix : str
+        The same for the parameters of its ``fit``; target transforms add nothing.
+    fronts : list of Front
+        The leading steps of each pipeline, outermost first.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+        self.fronts, self._targets = [], []
+        node, prefix, fit_prefix = estimator, "", ""
+        while type(node) in (Pipeline, TransformedTargetRegressor):
+            if type(node) is Pipeline:
+                if len(node.steps) > 1:
+                    self.fronts.append(
+                        Front(prefix, fit_prefix, node[:-1], len(self._targets))
+                    )
+                name, node = node.steps[-1]
+                fit_prefix += name + "__"
+            else:
+                self._targets.append(node)
+                name, node = "regressor", getattr(node, "regressor_", node.regressor)
+            prefix += name + "__"
+        self.model, self.prefix, self.fit_prefix = node, prefix, fit_prefix
+
+    def transform(self, X):
+        """Give the features that the model sees."""
+        for front in self.fronts:
+            X = front.steps.transform(X)
+        return check_array(X, accept_sparse="csr", dtype=float)
+
+    def check_training_features(self):
+        """Raise if the model was fitted to other features than ``transform`` gives."""
+        for front in self.fronts:
+            for name, value in front.steps.get_params(deep=True).items():
+                if isinstance(value, TargetEncoder):
+                    raise ValueError(
+                        f"{front.prefix}{name}: TargetEncoder transforms the data it "
+                        "is fitted to in another way than new data, so the equations of "
+                        f"the {type(self.model).__name__} behind it are not known; "
+                        "search parameters of the last step alone, with a scorer of "
+                        "scikit-learn's, or use BayesSearch."
+                    )
+
+    def sample_weight(self, params):
+        """Find the weights of the model's fit among those of the whole."""
+        if get_config()["enable_metadata_routing"]:
+            request = self.model.get_metadata_routing().fit.requests
+            if request.get("sample_weight") is not True:
+                return None
+            return params.get("sample_weight")
+        return params.get(
+            self.fit_prefix + "sample_weight", params.get("sample_weight")
+        )
+
+    def refit(self, params, train):
+        """Fit the steps in front anew, at other parameters of one of them."""
+        other = Chain(clone(self.estimator).set_params(**params))
+        (name,) = params
+        X, changed = train.X, False
+        for place, front in enumerate(other.fronts):
+            steps = [step for step, _ in front.steps.steps]
+            changed |= name.startswith(tuple(f"{front.prefix}{s}__" for s in steps))
+            if not changed:
+                other.fronts[place] = self.fronts[place]
+                X = self.fronts[place].steps.transform(X)
+                continue
+            own = tuple(f"{front.fit_prefix}{step}__" for step in steps)
+            fit_params = {
+                key[len(front.fit_prefix) :]: value
+                for key, value in train.params.items()
+                if key.startswith(own)
+            }
+            y = self.transform_target(train.y, front.n_targets)
+            X = front.steps.fit_transform(X, y, **fit_params)
+        return other
+
+    def transform_target(self, y, n_targets=None):
+        """Give the target that the model sees, or what is inside of so many."""
+        for node in self._targets[:n_targets]:
+            y = np.asarray(y)
+            shape = y.shape
+            y = node.transformer_.transform(y.reshape(len(y), -1).astype(float))
+            y = y.reshape(shape)
+        return y
+
+    def inverse_target(self, f):
+        """Turn predictions back, and give the derivative of that."""
+        slopes = 1.0
+        for node in reversed(self._targets):
+            step = 1e-6 * np.maximum(np.abs(f), 1.0)
+            inverse = node.transformer_.inverse_transform
+            slopes = slopes * (inverse(f + step) - inverse(f - step)) / (2 * step)
+            f = inverse(f)
+        return f, slopes
+
+
+def equations_of(model):
+    """Find the equations of a model; None if there are none."""
+    own = getattr(type(model), "__hypergradient__", None)
+    if own is not None:
+        return own(model)
+    return TABLE.get(type(model)) or nets.equations_of(model)
+
+
+def differentiable(estimator, names):
+    """Tell which of these parameters can be differentiated.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Not fitted, its other parameters as they will be.
+    names : iterable of str
+        Parameters whose values are real numbers.
+
+    Returns
+    -------
+    supported : list of str
+        Those that can be, in the same order.
+
+    Raises
+    ------
+    ValueError
+        If one belongs to a step whose features change from fit to fit.
+    """
+    chain = Chain(estimator)
+    equations = equations_of(chain.model)
+    if equations is None:
+        return []
+    own = equations.names(chain.model)
+    if not own:
+        # The equations do not hold at these settings, so not for a front either.
+        return []
+    supported = []
+    for name in names:
+        if name.startswith(chain.prefix):
+            if name[len(chain.prefix) :] in own:
+                supported.append(name)
+            continue
+        for front in chain.fronts:
+            for step, transformer in front.steps.steps:
+                if name.startswith(f"{front.prefix}{step}__"):
+                    _check_deterministic(transformer, f"{front.prefix}{step}", name)
+                    supported.append(name)
+    return supported
+
+
+def _check_deterministic(transformer, step, name):
+    for key, value in transformer.get_params(deep=True).items():
+        if key.rpartition("__")[2] == "random_state" and not isinstance(
+            value, (int, np.integer)
+        ):
+            raise ValueError(
+                f"{step}__{key} = {value!r}: the features that {name} acts on change "
+                f"from fit to fit, so there is no gradient; set {step}__{key} to "
+                "an int."
+            )

@@ -1,0 +1,248 @@
+"""Kernel ridge regression and support vector machines.
+
+====================  ===========  ====================================================
+symbol                shape        meaning
+====================  ===========  ====================================================
+K                     (n, n)       kernel of the training part, of gamma, degree, coef0
+c                     (n, k)       dual coefficients where (K + alpha/S) c = y
+beta                  (n,)         of a support vector machine, sign and label included
+B                     set          bound ones: beta = sign * C * weight
+I                     set          free ones: f(x_i) = y_i, for SVR -+ epsilon
+F                     (|I| + 1,)   f(x_i) - y_i (+ epsilon sign), and sum(beta)
+b                     scalar       intercept; if none is free, in the middle of the
+                                   interval that the others leave to it
+====================  ===========  ====================================================
+
+Which are free, bound or zero does not change between kinks, so the unknowns of a
+support vector machine are the free ones and the intercept; the equations are linear
+[1]_.
+
+References
+----------
+.. [1] S. S. Keerthi, V. Sindhwani and O. Chapelle, "An efficient method for
+   gradient-based adaptation of hyperparameters in SVM models", NIPS 2006.
+"""
+
+import numpy as np
+from scipy.linalg import lu_factor, lu_solve
+from scipy.sparse import issparse
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.utils.class_weight import compute_class_weight
+
+from skhpo.hypergradients.base import Equations
+
+_BOUND = 1e-6
+_CONTINUOUS = {"rbf": {"gamma"}, "laplacian": {"gamma"}, "linear": set()}
+_CONTINUOUS |= {k: {"gamma", "coef0"} for k in ("poly", "polynomial", "sigmoid")}
+
+
+def _kernel_names(estimator):
+    return _CONTINUOUS.get(estimator.kernel, set())
+
+
+class KernelRidgeEquations(Equations):
+    """Kernel ridge; a system of linear equations."""
+
+    @staticmethod
+    def names(estimator):
+        if np.ndim(estimator.alpha) or not isinstance(estimator.kernel, str):
+            return set()
+        return {"alpha"} | _kernel_names(estimator)
+
+    def __init__(self, estimator, X, y, sample_weight):
+        self.params = estimator.get_params(deep=False)
+        self.X = X
+        self.y = np.asarray(y, float).reshape(len(y), -1)
+        self.s = np.ones(len(self.y)) if sample_weight is None else sample_weight
+        self.w = estimator.dual_coef_.reshape(-1).astype(float)
+        self._K = self._kernel(X, X, self.params)
+
+    def _kernel(self, X, X2, params):
+        names = ("gamma", "degree", "coef0")
+        return pairwise_kernels(
+            X,
+            X2,
+            metric=params["kernel"],
+            filter_params=True,
+            **{name: params[name] for name in names},
+        )
+
+    def _is_own(self, params, X):
+        """Tell whether the kernel is the one at hand."""
+        return X is self.X and all(
+            params[name] == self.params[name] for name in ("gamma", "coef0")
+        )
+
+    def residual(self, w, params, X):
+        K = self._K if self._is_own(params, X) else self._kernel(X, X, params)
+        c = w.reshape(self.y.shape)
+        return (K @ c + params["alpha"] * c / self.s[:, None] - self.y).ravel()
+
+    def product(self, w, v):
+        v = v.reshape(self.y.shape)
+        return (self._K @ v + self.params["alpha"] * v / self.s[:, None]).ravel()
+
+    def factor(self, w):
+        factor = lu_factor(self._K + np.diag(self.params["alpha"] / self.s))
+        return lambda rhs: lu_solve(factor, rhs.reshape(self.y.shape)).ravel()
+
+    def outputs(self, w, params, X, X_new):
+        return self._kernel(X_new, X, params) @ w.reshape(self.y.shape)
+
+    def pullback(self, w, X_new, cotangent):
+        return (self._kernel(self.X, X_new, self.params) @ cotangent).ravel()
+
+
+class SVCEquations(KernelRidgeEquations):
+    """A support vector classifier of two classes; its outputs are decision values."""
+
+    kind = "decision"
+
+    @staticmethod
+    def names(estimator):
+        # A kernel that is a function or given has no features.
+        known = estimator.kernel in _CONTINUOUS
+        return {"C"} | _kernel_names(estimator) if known else set()
+
+    def __init__(self, estimator, X, y, sample_weight):
+        self.params = self._resolve(estimator.get_params(deep=False), X)
+        self.X = X
+        self.y = self._targets(estimator, y)
+        n = len(self.y)
+        self.s = np.ones(n) if sample_weight is None else np.asarray(sample_weight)
+        self._weigh_classes(estimator, y)
+        coef = estimator.dual_coef_
+        beta = np.zeros(n)
+        beta[estimator.support_] = (coef.toarray() if issparse(coef) else coef)[0]
+        # Ascending; libsvm lists them class by class.
+        self.support = np.sort(estimator.support_)
+        self.signs = np.sign(beta)
+        limit = self.params["C"] * self.s
+        self.bound = (self.signs != 0) & (np.abs(beta) >= limit * (1 - _BOUND))
+        self.free = np.flatnonzero((self.signs != 0) & ~self.bound)
+        self.w = np.append(beta[self.free], estimator.intercept_[0])
+        self._K = self._kernel(X, X[self.support], self.params)
+        self.rows, self.sides = self.free, self.signs[self.free]
+        if not len(self.free):
+            self.rows, self.sides = self._ends(beta[self.support])
+
+    def _ends(self, beta):
+        """Find the samples, and their sides, that leave the intercept its interval."""
+        rows, sides = [], []
+        for end in (1, -1):
+            # A bound one lies beyond its margin, and one without weight inside of its.
+            side = np.where(self.bound, end, -end)
+            counts = np.where(self.bound, self.signs == end, self._has_side(-end))
+            gap = self.y - self._offset(self.params, side) - self._K @ beta
+            row = np.argmin(np.where(counts & (self.s > 0), end * gap, np.inf))
+            rows.append(row)
+            sides.append(side[row])
+        return np.array(rows), np.array(sides)
+
+    def _has_side(self, side):
+        """Tell which samples have a margin on this side."""
+        return self.y == side
+
+    def _targets(self, estimator, y):
+        if len(estimator.classes_) > 2:
+            raise ValueError(
+                f"SVC can be differentiated with two classes, and y has "
+                f"{len(estimator.classes_)}; use BayesSearch, or LogisticRegression."
+            )
+        return 2.0 * (np.asarray(y) == estimator.classes_[1]) - 1
+
+    def _weigh_classes(self, estimator, y):
+        if self.params["class_weight"] is not None:
+            weights = compute_class_weight(
+                self.params["class_weight"], classes=estimator.classes_, y=y
+            )
+            self.s = self.s * weights[np.searchsorted(estimator.classes_, y)]
+
+    @staticmethod
+    def _resolve(params, X):
+        """Give gamma its number, which may depend on the features."""
+        if params["gamma"] == "scale":
+            squares = X.multiply(X) if issparse(X) else X**2
+            variance = squares.mean() - X.mean() ** 2
+            gamma = 1 / (X.shape[1] * variance) if variance else 1.0
+        elif params["gamma"] == "auto":
+            gamma = 1 / X.shape[1]
+        else:
+            return params
+        return {**params, "gamma": gamma}
+
+    def _beta(self, w, params):
+        beta = np.where(self.bound, self.signs * params["C"] * self.s, 0.0)
+        beta[self.free] = w[:-1]
+        return beta
+
+    def _offset(self, params, side):
+        return 0.0
+
+    def residual(self, w, params, X):
+        params = self._resolve(params, X)
+        beta = self._beta(w, params)[self.support]
+        if self._is_own(params, X):
+            K = self._K[self.rows]
+        else:
+            K = self._kernel(X[self.rows], X[self.support], params)
+        left = K @ beta + w[-1] - self.y[self.rows] + self._offset(params, self.sides)
+        if not len(self.free):
+            return left.mean(keepdims=True)
+        # Their sum, with those that are bound.
+        return np.append(left, beta.sum())
+
+    def _free_kernel(self):
+        return self._K[np.ix_(self.free, np.searchsorted(self.support, self.free))]
+
+    def product(self, w, v):
+        if not len(self.free):
+            return v
+        return np.append(self._free_kernel() @ v[:-1] + v[-1], v[:-1].sum())
+
+    def factor(self, w):
+        m = len(self.free)
+        H = np.zeros((m + 1, m + 1))
+        H[:m, :m] = self._free_kernel()
+        H[:m, m] = H[m, :m] = 1
+        if m == 0:
+            H[0, 0] = 1
+        else:
+            H[np.diag_indices(m)] += 1e-12 * np.trace(H) / m
+        factor = lu_factor(H)
+        return lambda rhs: lu_solve(factor, rhs)
+
+    def outputs(self, w, params, X, X_new):
+        params = self._resolve(params, X)
+        beta = self._beta(w, params)[self.support]
+        f = self._kernel(X_new, X[self.support], params) @ beta + w[-1]
+        return f[:, None]
+
+    def pullback(self, w, X_new, cotangent):
+        if not len(self.free):
+            return cotangent.sum(keepdims=True)[0]
+        K = self._kernel(self.X[self.free], X_new, self.params)
+        return np.append(K @ cotangent[:, 0], cotangent.sum())
+
+
+class SVREquations(SVCEquations):
+    """Support vector regression."""
+
+    kind = "prediction"
+
+    @staticmethod
+    def names(estimator):
+        names = SVCEquations.names(estimator)
+        return names | {"epsilon"} if names else set()
+
+    def _targets(self, estimator, y):
+        return np.asarray(y, float)
+
+    def _weigh_classes(self, estimator, y):
+        pass
+
+    def _has_side(self, side):
+        return np.ones(len(self.y), dtype=bool)
+
+    def _offset(self, params, side):
+        return params["epsilon"] * side

@@ -1,0 +1,218 @@
+"""Smooth held-out losses, and the scorers that each of them stands for.
+
+Scores are what a search is judged by; a gradient needs a loss that is smooth, or at
+least so almost everywhere. A loss is a function of outputs, targets and weights that
+returns its value and the derivative by the outputs. Classes are numbered.
+"""
+
+from functools import partial
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit, logsumexp, softmax, xlogy
+from sklearn import metrics
+
+
+def log_loss(f, y, s):
+    """Mean negative log-likelihood of logits, of shape (n, 1) or (n, n_classes)."""
+    if f.shape[1] == 1:
+        sign = 2 * y[:, None] - 1
+        return -(s[:, None] * log_expit(sign * f)).sum(), s[:, None] * (
+            expit(f) - y[:, None]
+        )
+    rows = np.arange(len(y))
+    slope = softmax(f, axis=1)
+    slope[rows, y] -= 1
+    return (s * (logsumexp(f, axis=1) - f[rows, y])).sum(), s[:, None] * slope
+
+
+def brier(f, y, s):
+    """Mean squared difference of probabilities; summed over classes if several."""
+    if f.shape[1] == 1:
+        p = expit(f)
+        left = p - y[:, None]
+        return (s[:, None] * left**2).sum(), 2 * s[:, None] * left * p * (1 - p)
+    p = softmax(f, axis=1)
+    left = p.copy()
+    left[np.arange(len(y)), y] -= 1
+    slope = 2 * (left - (left * p).sum(axis=1, keepdims=True)) * p
+    return (s[:, None] * left**2).sum(), s[:, None] * slope
+
+
+def balanced_log_loss(f, y, s):
+    """Log-loss in which every class weighs the same."""
+    totals = np.bincount(y, s)
+    s = s / totals[y]
+    return log_loss(f, y, s / s.sum())
+
+
+def calibrated(loss, f, y, s):
+    """Compute a loss of ``a f + b`` with the scale and offsets that make it smallest.
+
+    Platt scaling. At the minimum the derivatives by a and b vanish, so that they need
+    none by f. A little shrinkage keeps a finite when the classes are separated.
+    """
+    k = f.shape[1]
+
+    def penalised(ab):
+        value, slope = loss(ab[0] * f + ab[1:], y, s)
+        value += 1e-3 * ab @ ab / len(y)
+        gradient = np.append(np.vdot(slope, f), slope.sum(axis=0))
+        return value, gradient + 2e-3 * ab / len(y)
+
+    start = np.append(1 / max(np.abs(f).mean(), 1e-12), np.zeros(k))
+    ab = minimize(penalised, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    _, slope = loss(ab[0] * f + ab[1:], y, s)
+    return penalised(ab)[0], ab[0] * slope
+
+
+def _mean_over_targets(f, y, s, loss):
+    value, slope = loss(f, y)
+    return (s @ value).mean(), s[:, None] * slope / f.shape[1]
+
+
+def _squared(f, y):
+    return (f - y) ** 2, 2 * (f - y)
+
+
+def _absolute(f, y):
+    return np.abs(f - y), np.sign(f - y)
+
+
+def _pinball(f, y, alpha):
+    slope = np.where(f > y, 1 - alpha, -alpha)
+    return slope * (f - y), slope
+
+
+def _relative(f, y):
+    scale = np.maximum(np.abs(y), np.finfo(float).eps)
+    return np.abs(f - y) / scale, np.sign(f - y) / scale
+
+
+def _squared_log(f, y):
+    left = np.log1p(f) - np.log1p(y)
+    return left**2, 2 * left / (1 + f)
+
+
+def _deviance(f, y, power=0.0):
+    if power == 0:
+        return _squared(f, y)
+    if power == 1:
+        return 2 * (xlogy(y, y / f) - y + f), 2 * (1 - y / f)
+    if power == 2:
+        return 2 * (np.log(f / y) + y / f - 1), 2 * (1 / f - y / f**2)
+    value = (
+        np.maximum(y, 0) ** (2 - power) / ((1 - power) * (2 - power))
+        - y * f ** (1 - power) / (1 - power)
+        + f ** (2 - power) / (2 - power)
+    )
+    return 2 * value, 2 * (f ** (1 - power) - y * f**-power)
+
+
+def _root(f, y, s, loss):
+    value, slope = loss(f, y)
+    root = np.sqrt(s @ value)
+    return root.mean(), s[:, None] * slope / (2 * np.maximum(root, 1e-300) * f.shape[1])
+
+
+def _share_of_variance(f, y, s, *, centred=False):
+    """One minus r2 (or explained variance), averaged over targets."""
+    left = f - y
+    if centred:
+        left = left - s @ left
+    variance = s @ (y - s @ y) ** 2
+    variance = np.where(variance > 0, variance, 1)
+    value = (s @ left**2 / variance).mean()
+    return value, 2 * s[:, None] * left / variance / f.shape[1]
+
+
+def _targets(loss, **kwargs):
+    return partial(_mean_over_targets, loss=partial(loss, **kwargs))
+
+
+# By the metric of a scorer: the loss that stands for it, and what the metric's own
+# keyword arguments mean to it.
+CLASSIFICATION = {
+    metrics.log_loss: log_loss,
+    metrics.brier_score_loss: brier,
+    metrics.balanced_accuracy_score: balanced_log_loss,
+    **dict.fromkeys(
+        [
+            metrics.accuracy_score,
+            metrics.average_precision_score,
+            metrics.cohen_kappa_score,
+            metrics.f1_score,
+            metrics.fbeta_score,
+            metrics.jaccard_score,
+            metrics.matthews_corrcoef,
+            metrics.precision_score,
+            metrics.recall_score,
+            metrics.roc_auc_score,
+            metrics.top_k_accuracy_score,
+        ],
+        log_loss,
+    ),
+}
+REGRESSION = {
+    metrics.mean_squared_error: _targets(_squared),
+    metrics.root_mean_squared_error: partial(_root, loss=_squared),
+    metrics.r2_score: _share_of_variance,
+    metrics.explained_variance_score: partial(_share_of_variance, centred=True),
+    metrics.mean_absolute_error: _targets(_absolute),
+    metrics.median_absolute_error: _targets(_absolute),
+    metrics.mean_absolute_percentage_error: _targets(_relative),
+    metrics.mean_squared_log_error: _targets(_squared_log),
+    metrics.root_mean_squared_log_error: partial(_root, loss=_squared_log),
+    metrics.mean_poisson_deviance: _targets(_deviance, power=1),
+    metrics.mean_gamma_deviance: _targets(_deviance, power=2),
+    metrics.d2_absolute_error_score: _targets(_absolute),
+}
+# Metrics whose own arguments change the loss.
+_WITH_ARGUMENTS = {
+    metrics.mean_pinball_loss: (_pinball, "alpha", 0.5),
+    metrics.d2_pinball_score: (_pinball, "alpha", 0.5),
+    metrics.mean_tweedie_deviance: (_deviance, "power", 0.0),
+    metrics.d2_tweedie_score: (_deviance, "power", 0.0),
+}
+
+
+def loss_of(scorer, *, classifier):
+    """Find the smooth loss that stands for a scorer.
+
+    Parameters
+    ----------
+    scorer : callable
+        One of scikit-learn's, or made by ``make_scorer`` of one of its metrics.
+    classifier : bool
+        Whether the estimator is a classifier.
+
+    Returns
+    -------
+    loss : callable
+        ``loss(f, y, s)`` returns a value and its derivative by `f`. Weights `s` sum to
+        one.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    known = CLASSIFICATION if classifier else REGRESSION
+    default = metrics.accuracy_score if classifier else metrics.r2_score
+    metric = getattr(scorer, "_score_func", None)
+    if metric is None and type(scorer).__name__ == "_PassthroughScorer":
+        metric = default
+    if metric in known:
+        return known[metric]
+    if metric in _WITH_ARGUMENTS and not classifier:
+        loss, name, default = _WITH_ARGUMENTS[metric]
+        return _targets(loss, **{name: scorer._kwargs.get(name, default)})
+    names = sorted(
+        m.__name__ for m in (*known, *([] if classifier else _WITH_ARGUMENTS))
+    )
+    raise ValueError(
+        f"There is no smooth loss for scoring = {scorer!r}. Name one that stands for "
+        f"it in smooth_scoring, such as "
+        f"{'neg_log_loss' if classifier else 'neg_mean_squared_error'!r}. Known are "
+        f"the scorers of {', '.join(names)}."
+    )

@@ -1,0 +1,440 @@
+"""Every estimator of the table has the slopes that refits have."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import sklearn
+from gradient_oracle import assert_slopes, fit, parts
+from scipy.sparse import csr_array, csr_matrix
+from sklearn import metrics
+from sklearn.datasets import load_breast_cancer, make_classification, make_regression
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import (
+    RBF,
+    ConstantKernel,
+    RationalQuadratic,
+    WhiteKernel,
+)
+from sklearn.kernel_approximation import Nystroem
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import (
+    ElasticNet,
+    GammaRegressor,
+    HuberRegressor,
+    Lasso,
+    LogisticRegression,
+    MultiTaskElasticNet,
+    MultiTaskLasso,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    TweedieRegressor,
+)
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+from sklearn.utils.fixes import parse_version
+
+from skhpo.hypergradients import TABLE
+from skhpo.hypergradients.differentiate import Differentiator, differentiable
+from skhpo.hypergradients.losses import CLASSIFICATION, REGRESSION
+
+NO_PENALTY_ARGUMENT = parse_version(sklearn.__version__) >= parse_version("1.8")
+N_TRAIN = 75
+TIGHT = {"tol": 1e-12, "max_iter": 200_000}
+
+
+class Case(NamedTuple):
+    estimator: object
+    data: str
+    names: tuple
+    weighted: bool = False
+    sparse: object = None
+
+    def __str__(self):
+        sparse = f" {self.sparse.__name__}" if self.sparse else ""
+        weights = " weighted" if self.weighted else ""
+        return f"{self.estimator!r}, {self.data}{sparse}{weights}".replace("\n", "")
+
+
+def logistic(penalty="l2", l1_ratio=None, **params):
+    """Give a logistic regression with this penalty in any release.
+
+    ``penalty`` is deprecated from 1.8 on; before, l1_ratio alone does not choose it.
+    """
+    params = {"C": 0.3, "tol": 1e-11, "max_iter": 20_000, **params}
+    if not NO_PENALTY_ARGUMENT:
+        return LogisticRegression(penalty=penalty, l1_ratio=l1_ratio, **params)
+    l1_ratio = {"l1": 1.0, "l2": 0.0}.get(penalty, l1_ratio)
+    return LogisticRegression(l1_ratio=l1_ratio, **params)
+
+
+def data(name):
+    """Give 100 samples of 6 features, and a target of this name."""
+    rng = np.random.default_rng(0)
+    n_classes = {"two classes": 2, "three classes": 3}.get(name)
+    if n_classes:
+        return make_classification(
+            100, 6, n_informative=4, n_classes=n_classes, flip_y=0.1, random_state=1
+        )
+    X, y = make_regression(100, 6, noise=20.0, random_state=0)
+    if name == "counts":
+        return X, rng.poisson(np.exp(0.3 * X[:, 0] + 0.2 * X[:, 1])).astype(float)
+    if name == "positive":
+        return X, np.exp(0.3 * X[:, 0]) * rng.gamma(3, 1, len(X))
+    y = y / 50 + 1
+    return X, np.c_[y, y[::-1] - X[:, 0]] if name == "two targets" else y
+
+
+LOSSES = {
+    "two classes": CLASSIFICATION[metrics.log_loss],
+    "three classes": CLASSIFICATION[metrics.log_loss],
+    "counts": REGRESSION[metrics.mean_poisson_deviance],
+    "positive": REGRESSION[metrics.mean_gamma_deviance],
+    "one target": REGRESSION[metrics.mean_squared_error],
+    "two targets": REGRESSION[metrics.mean_squared_error],
+}
+CLASSES = ["two classes", "three classes"]
+TARGETS = ["one target", "two targets"]
+UNEQUAL = {0: 1.0, 1: 2.5, 2: 0.7}
+
+
+def ways(estimator, data, names, *, weighted=True, sparse=True, intercept=True):
+    """Give the cases that one setting is tried in."""
+    yield Case(estimator, data, names)
+    if weighted:
+        yield Case(estimator, data, names, weighted=True)
+    if sparse:
+        yield Case(estimator, data, names, weighted=weighted, sparse=csr_matrix)
+        yield Case(estimator, data, names, sparse=csr_array)
+    if intercept:
+        without = sklearn.clone(estimator).set_params(fit_intercept=False)
+        yield Case(without, data, names)
+
+
+# Cases, family by family ------------------------------------------------------------
+
+
+def of_least_squares():
+    for target in TARGETS:
+        yield from ways(Ridge(alpha=3, tol=1e-12), target, ("alpha",))
+    for classes in CLASSES:
+        for class_weight in (None, "balanced", {1: 2.5}):
+            ridge = RidgeClassifier(alpha=3, class_weight=class_weight, tol=1e-12)
+            yield from ways(ridge, classes, ("alpha",))
+    yield from ways(Lasso(alpha=0.1, **TIGHT), "one target", ("alpha",))
+    elastic = ElasticNet(alpha=0.1, l1_ratio=0.6, **TIGHT)
+    yield from ways(elastic, "one target", ("alpha", "l1_ratio"))
+    for net, names in [
+        (Lasso(alpha=0.1, **TIGHT), ("alpha",)),
+        (elastic, ("alpha", "l1_ratio")),
+        (MultiTaskLasso(alpha=0.3, **TIGHT), ("alpha",)),
+        (MultiTaskElasticNet(alpha=0.3, l1_ratio=0.6, **TIGHT), ("alpha", "l1_ratio")),
+    ]:
+        several = type(net).__name__.startswith("Multi")
+        yield from ways(net, "two targets", names, weighted=False, sparse=not several)
+    huber = HuberRegressor(alpha=0.5, epsilon=1.3, tol=1e-10, max_iter=20_000)
+    yield from ways(huber, "one target", ("alpha", "epsilon"))
+
+
+def of_logistic_regression():
+    for classes in CLASSES:
+        for class_weight in (
+            None,
+            "balanced",
+            UNEQUAL if "three" in classes else {1: 2.5},
+        ):
+            yield from ways(logistic(class_weight=class_weight), classes, ("C",))
+        for solver in ("newton-cg", "newton-cholesky", "sag", "saga"):
+            yield from ways(logistic(solver=solver), classes, ("C",), sparse=False)
+        l1 = logistic("l1", solver="saga")
+        yield from ways(l1, classes, ("C",), sparse=False)
+        elastic = logistic("elasticnet", 0.5, solver="saga")
+        yield from ways(elastic, classes, ("C", "l1_ratio"), sparse=False)
+    for penalty in ("l1", "l2"):
+        for class_weight in (None, "balanced"):
+            liblinear = logistic(
+                penalty,
+                solver="liblinear",
+                intercept_scaling=2.0,
+                class_weight=class_weight,
+                random_state=0,
+            )
+            yield from ways(liblinear, "two classes", ("C",))
+
+
+def of_generalised_linear_models():
+    tight = {"tol": 1e-11, "max_iter": 10_000}
+    for estimator, target in [
+        (PoissonRegressor(alpha=0.5, **tight), "counts"),
+        (PoissonRegressor(alpha=0.5, solver="newton-cholesky", **tight), "counts"),
+        (GammaRegressor(alpha=0.5, **tight), "positive"),
+        (TweedieRegressor(alpha=0.5, power=0, **tight), "one target"),
+        (TweedieRegressor(alpha=0.5, power=0, link="log", **tight), "positive"),
+        (TweedieRegressor(alpha=0.5, power=1, **tight), "counts"),
+        (TweedieRegressor(alpha=0.5, power=-1, link="log", **tight), "positive"),
+    ]:
+        yield from ways(estimator, target, ("alpha",))
+    for power in (1.5, 2, 3):
+        tweedie = TweedieRegressor(alpha=0.5, power=power, **tight)
+        yield from ways(tweedie, "positive", ("alpha", "power"))
+
+
+def of_linear_support_vectors():
+    for classes in CLASSES:
+        for class_weight in (
+            None,
+            "balanced",
+            UNEQUAL if "three" in classes else {1: 2.5},
+        ):
+            svc = LinearSVC(
+                C=0.1,
+                class_weight=class_weight,
+                intercept_scaling=2.0,
+                dual=False,
+                **TIGHT,
+            )
+            yield from ways(svc, classes, ("C",))
+    svr = LinearSVR(
+        C=0.1,
+        epsilon=0.3,
+        loss="squared_epsilon_insensitive",
+        intercept_scaling=2.0,
+        dual=False,
+        **TIGHT,
+    )
+    yield from ways(svr, "one target", ("C", "epsilon"))
+
+
+def of_kernels():
+    once = {"intercept": False}
+    shapes = {
+        "rbf": ({"gamma": 0.1}, ("gamma",)),
+        "laplacian": ({"gamma": 0.1}, ("gamma",)),
+        "poly": ({"gamma": 0.1, "coef0": 0.5}, ("gamma", "coef0")),
+        "sigmoid": ({"gamma": 0.01, "coef0": 0.1}, ("gamma", "coef0")),
+        "linear": ({}, ()),
+    }
+    for kernel, (params, names) in shapes.items():
+        ridge = KernelRidge(alpha=0.7, kernel=kernel, **params)
+        for target in TARGETS:
+            # Sparse features have no laplacian.
+            sparse = kernel != "laplacian"
+            yield from ways(ridge, target, ("alpha", *names), sparse=sparse, **once)
+        if kernel == "laplacian":
+            continue
+        svc = SVC(C=1.3, kernel=kernel, tol=1e-11, **params)
+        yield from ways(svc, "two classes", ("C", *names), **once)
+        svr = SVR(C=1.3, kernel=kernel, epsilon=0.2, tol=1e-11, **params)
+        yield from ways(svr, "one target", ("C", "epsilon", *names), **once)
+    for gamma in ("scale", "auto"):
+        for class_weight in ("balanced", {1: 2.5}):
+            svc = SVC(C=1.3, gamma=gamma, class_weight=class_weight, tol=1e-11)
+            yield from ways(svc, "two classes", ("C",), **once)
+        svr = SVR(gamma=gamma, tol=1e-11)
+        yield from ways(svr, "one target", ("C", "epsilon"), **once)
+
+
+def of_closed_formulas():
+    plain = {"weighted": False, "sparse": False, "intercept": False}
+    kernel = ConstantKernel(1.5) * RationalQuadratic(2.0, 0.7) + WhiteKernel(0.1)
+    for target in TARGETS:
+        yield from ways(
+            GaussianProcessRegressor(RBF(2.0), optimizer=None, alpha=0.1),
+            target,
+            ("alpha", "kernel__length_scale"),
+            **plain,
+        )
+        yield from ways(
+            GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True),
+            target,
+            (
+                "kernel__k1__k1__constant_value",
+                "kernel__k1__k2__length_scale",
+                "kernel__k1__k2__alpha",
+                "kernel__k2__noise_level",
+            ),
+            **plain,
+        )
+    for classes in CLASSES:
+        for solver in ("lsqr", "eigen"):
+            lda = LinearDiscriminantAnalysis(solver=solver, shrinkage=0.3)
+            yield from ways(lda, classes, ("shrinkage",), **plain)
+        qda = QuadraticDiscriminantAnalysis(reg_param=0.3)
+        yield from ways(qda, classes, ("reg_param",), **plain)
+        nb = GaussianNB(var_smoothing=0.1)
+        yield from ways(nb, classes, ("var_smoothing",), **{**plain, "weighted": True})
+
+
+CASES = [
+    *of_least_squares(),
+    *of_logistic_regression(),
+    *of_generalised_linear_models(),
+    *of_linear_support_vectors(),
+    *of_kernels(),
+    *of_closed_formulas(),
+]
+
+
+def test_every_class_of_the_table_has_a_case():
+    assert {type(case.estimator) for case in CASES} == set(TABLE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_slopes_are_those_of_refits(case):
+    X, y = data(case.data)
+    if case.sparse is not None:
+        X = case.sparse(np.where(np.abs(X) > 0.5, X, 0.0))
+    weight = np.random.default_rng(1).uniform(0.3, 2, len(y))
+    params = {"sample_weight": weight[:N_TRAIN]} if case.weighted else {}
+    test_params = {"sample_weight": weight[N_TRAIN:]} if case.weighted else {}
+    train, test = parts(X, y, N_TRAIN, params, test_params)
+    assert_slopes(case.estimator, train, test, LOSSES[case.data], case.names)
+
+
+# Settings without a slope ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(positive=True),
+        Ridge(alpha=[1.0, 2.0]),
+        RidgeClassifier(positive=True),
+        Lasso(positive=True),
+        ElasticNet(positive=True),
+        LogisticRegression(C=np.inf),
+        LinearSVC(loss="hinge"),
+        LinearSVC(penalty="l1", dual=False),
+        LinearSVC(multi_class="crammer_singer"),
+        LinearSVR(),
+        TweedieRegressor(power=-1),
+        TweedieRegressor(power=1.5, link="identity"),
+        KernelRidge(kernel=lambda a, b: a @ b),
+        KernelRidge(alpha=[1.0, 2.0]),
+        SVC(kernel=lambda A, B: A @ B.T),
+        SVC(kernel="precomputed"),
+        SVR(kernel=lambda A, B: A @ B.T),
+        SVR(kernel="precomputed"),
+        LinearDiscriminantAnalysis(),
+        LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+        GaussianProcessRegressor(RBF()),
+        GaussianProcessRegressor(optimizer=None),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_settings_without_smooth_equations_give_no_names(estimator):
+    names = [
+        *("alpha", "l1_ratio", "C", "epsilon", "gamma", "coef0", "power", "shrinkage"),
+        "kernel__length_scale",
+    ]
+    assert differentiable(estimator, names) == []
+    # Nor for a step in front, whose slope needs the equations too.
+    pipeline = make_pipeline(Nystroem(gamma=0.1, random_state=0), estimator)
+    assert differentiable(pipeline, ["nystroem__gamma"]) == []
+
+
+@pytest.mark.skipif(NO_PENALTY_ARGUMENT, reason="settings of releases before 1.8")
+@pytest.mark.parametrize("params", [{"penalty": None}, {"multi_class": "ovr"}])
+def test_logistic_regression_of_old_releases_without_names(params):
+    assert differentiable(LogisticRegression(**params), ["C"]) == []
+
+
+def test_deprecated_penalty_holds_in_new_releases():
+    estimator = LogisticRegression(penalty="l1", solver="saga", C=0.3, tol=1e-10)
+    estimator.set_params(max_iter=20_000)
+    train, test = parts(*data("two classes"), N_TRAIN)
+    slope = slopes_at(estimator, train, test, ["C"])["C"]
+    other = slopes_at(logistic("l1", solver="saga"), train, test, ["C"])["C"]
+    assert slope == pytest.approx(other, rel=1e-5)
+
+
+def slopes_at(estimator, train, test, names, loss=CLASSIFICATION[metrics.log_loss]):
+    return Differentiator(names, loss)(fit(estimator, train), train, test).slopes
+
+
+@pytest.mark.parametrize(
+    "estimator, match",
+    [
+        (SVC(gamma=0.1), "two classes"),
+        (logistic(solver="liblinear"), "one by one"),
+    ],
+    ids=repr,
+)
+@pytest.mark.filterwarnings("ignore:Using the 'liblinear' solver:FutureWarning")
+def test_several_classes_fitted_in_pairs_or_one_by_one_are_refused(estimator, match):
+    train, test = parts(*data("three classes"), N_TRAIN)
+    if type(estimator) is LogisticRegression and NO_PENALTY_ARGUMENT:
+        with pytest.raises(ValueError, match="liblinear"):
+            fit(estimator, train)
+        return
+    with pytest.raises(ValueError, match=match):
+        slopes_at(estimator, train, test, ["C"])
+
+
+def test_classes_that_training_never_saw_are_refused():
+    X, y = data("three classes")
+    order = np.argsort(y, kind="stable")
+    train, test = parts(X[order], y[order], int((y < 2).sum()))
+    with pytest.raises(ValueError, match=r"classes \[2\]"):
+        slopes_at(logistic(), train, test, ["C"])
+
+
+# Corners -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("C", [1e-4, 1e-3])
+@pytest.mark.parametrize("n_train", [74, 76])
+def test_a_regression_whose_support_vectors_are_all_bound_has_a_slope(C, n_train):
+    X, y = data("one target")
+    train, test = parts(X, y, n_train)
+    svr = SVR(C=C, gamma=0.1, epsilon=0.05, tol=1e-12)
+    fitted = fit(svr, train)
+    assert (np.abs(fitted.dual_coef_) == C).all()
+    names = ("C", "gamma", "epsilon")
+    assert_slopes(svr, train, test, LOSSES["one target"], names, step=1e-3)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_a_classifier_whose_support_vectors_are_all_bound_has_a_slope(kernel):
+    X, y = data("two classes")
+    order = np.argsort(np.argsort(y, kind="stable") % 50, kind="stable")
+    X, y = X[order], y[order]
+    n = 2 * min((y == 0).sum(), (y == 1).sum())
+    half = np.r_[np.flatnonzero(y == 0)[: n // 2], np.flatnonzero(y == 1)[: n // 2]]
+    rest = np.setdiff1d(np.arange(len(y)), half[::2])
+    X, y = np.r_[X[half], X[rest]], np.r_[y[half], y[rest]]
+    train, test = parts(X, y, n)
+    svc = SVC(C=1e-3, gamma=0.1, kernel=kernel, tol=1e-12)
+    assert (np.abs(fit(svc, train).dual_coef_) == 1e-3).all()
+    names = ("C", "gamma") if kernel == "rbf" else ("C",)
+    assert_slopes(svc, train, test, LOSSES["two classes"], names)
+
+
+# At the last, a full Newton step from the loose fit overshoots.
+@pytest.mark.parametrize("C", [1e-4, 54, 1e4])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_loose_fit_has_nearly_the_slope_of_a_tight_one(C, scaled):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0) if scaled else X / X.std(axis=0)
+    order = np.random.default_rng(0).permutation(len(y))
+    train, test = parts(X[order], y[order], 400)
+    loose = LogisticRegression(C=C, max_iter=10_000)
+    tight = LogisticRegression(C=C, max_iter=10_000, tol=1e-13, solver="newton-cg")
+    slope = slopes_at(loose, train, test, ["C"])["C"]
+    expected = slopes_at(tight, train, test, ["C"])["C"]
+    assert slope == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("C", [0.3, 1e3])
+def test_a_loose_fit_of_several_classes_has_nearly_the_slope_of_a_tight_one(C):
+    train, test = parts(*data("three classes"), N_TRAIN)
+    loose = logistic(C=C, tol=1e-4)
+    slope = slopes_at(loose, train, test, ["C"])["C"]
+    tight = logistic(C=C, tol=1e-13, solver="newton-cg")
+    assert slope == pytest.approx(slopes_at(tight, train, test, ["C"])["C"], rel=1e-3)
