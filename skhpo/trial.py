@@ -50,6 +50,9 @@ class SplitResult:
         Traceback of the fit, when it failed.
     stop : bool, default=False
         Whether a callback asked to end the search at this task.
+    derivative : Derivative, default=None
+        A smooth held-out ``loss``, smaller is better, and its ``slopes`` by
+        hyperparameter, when the search follows gradients.
     """
 
     test_scores: float | dict[str, float]
@@ -58,6 +61,7 @@ class SplitResult:
     score_time: float
     error: str | None = None
     stop: bool = False
+    derivative: object = None
 
 
 @dataclass(frozen=True, slots=True)

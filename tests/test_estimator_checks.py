@@ -10,12 +10,18 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
-from skhpo import BayesSearch
+from skhpo import BayesSearch, HypergradSearch, Real
 
 INNER = {
     "classifier": (LogisticRegression(), {"C": [0.1, 1.0]}),
     "regressor": (Ridge(), {"alpha": [0.1, 1.0]}),
     "transformer": (PCA(), {"n_components": [1, 2]}),
+}
+
+
+RANGES = {
+    "classifier": (LogisticRegression(), {"C": Real(0.1, 1.0, log=True)}),
+    "regressor": (Ridge(), {"alpha": Real(0.1, 1.0, log=True)}),
 }
 
 
@@ -64,6 +70,17 @@ def test_no_check_ends_worse_than_for_scikit_learns_own(classes, inner):
         check_results(cls(*INNER[inner], cv=2, **options))
         for cls in (our_class, their_class)
     )
+    assert_no_worse(ours, theirs)
+
+
+@pytest.mark.parametrize("inner", RANGES)
+def test_no_check_ends_worse_for_gradients_than_for_the_random_search(inner):
+    ours = HypergradSearch(*RANGES[inner], n_iter=2, cv=2)
+    theirs = RANDOM[1](*INNER[inner], n_iter=2, cv=2)
+    assert_no_worse(check_results(ours), check_results(theirs))
+
+
+def assert_no_worse(ours, theirs):
     for status in ("failed", "skipped"):
         found = {check for check, ended in ours.items() if ended == status}
         assert found <= {check for check, ended in theirs.items() if ended == status}

@@ -62,6 +62,12 @@ class Evaluator:
         How many candidates there will be, for messages.
     search : estimator
         The search itself, for callbacks; None when there are none.
+    differentiate : callable, default=None
+        ``differentiate(estimator, train, test, prefix, first)`` gives the derivative
+        of a held-out loss at a fitted estimator, which stands behind `prefix` in the
+        estimator of the search; `first` is the first candidate.
+    prefix : Prefix, default=None
+        Leading steps that are fitted once for each split.
     """
 
     def __init__(
@@ -75,6 +81,8 @@ class Evaluator:
         verbose,
         n_candidates=None,
         search=None,
+        differentiate=None,
+        prefix=None,
     ):
         self.estimator = estimator
         self.splits = splits
@@ -84,6 +92,8 @@ class Evaluator:
         self.verbose = verbose
         self.n_candidates = n_candidates
         self.search = search
+        self.differentiate = differentiate
+        self.prefix = prefix
         self._base_cannot_write = _cannot_write(estimator)
         self._scorer_cannot_write = _scorer_cannot_write(scorer)
 
@@ -115,9 +125,10 @@ class Evaluator:
         test = self.splits.test(
             unit.split, estimator, share=share and self._scorer_cannot_write
         )
-        error, stop = None, False
+        error, stop, derivative = None, False, None
         watchers = [] if unit.context is None else watch_callbacks(unit.context)
         try:
+            estimator, train, test, before = self._strip(estimator, train, test, unit)
             self._fit(estimator, train, unit.context)
         except Exception as exception:
             if self.error_score == "raise":
@@ -138,6 +149,10 @@ class Evaluator:
             if self.return_train_score:
                 params = self.splits.train_score_params(unit.split)
                 train_scores = self._score(estimator, train._replace(params=params))
+            if self.differentiate is not None:
+                derivative = self.differentiate(
+                    estimator, train, test, before, unit.number == 0
+                )
         finally:
             if unit.context is not None:
                 stop = unit.context.call_on_fit_task_end(
@@ -148,7 +163,7 @@ class Evaluator:
                 )
                 stop |= any(watcher.stop for watcher in watchers)
         result = SplitResult(
-            test_scores, train_scores, fit_time, score_time, error, stop
+            test_scores, train_scores, fit_time, score_time, error, stop, derivative
         )
         if self.verbose > 1:
             print(_end_line(self, unit, result))
@@ -185,6 +200,20 @@ class Evaluator:
             name.rpartition("__")[2] == "random_state" and value is None
             for name, value in estimator.get_params(deep=True).items()
         )
+
+    def _strip(self, estimator, train, test, unit):
+        """Take off leading steps that were fitted before, if that is safe."""
+        stripped = None
+        if (
+            self.prefix is not None
+            and unit.context is None
+            and self._base_cannot_write
+            and self._scorer_cannot_write
+        ):
+            stripped = self.prefix.strip(unit.split, estimator, train, test)
+        if stripped is None:
+            return estimator, train, test, ""
+        return *stripped, self.prefix.name
 
     def _fit(self, estimator, train, context):
         if context is None:

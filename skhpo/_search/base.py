@@ -43,6 +43,21 @@ class BaseSearch(BaseSearchCV):
             In its initial state.
         """
 
+    def _evaluation(self, scorer):
+        """Choose options of the evaluator; called before the strategy is made.
+
+        Parameters
+        ----------
+        scorer : callable
+            As made by scikit-learn's ``check_scoring``, or the user's own.
+
+        Returns
+        -------
+        options : dict of str to object
+            Keyword arguments of :class:`~skhpo._evaluation.fit.Evaluator`.
+        """
+        return {}
+
     def _keep(self, strategy):
         """Keep what the strategy has learnt; called once at the end of the search.
 
@@ -96,6 +111,7 @@ class BaseSearch(BaseSearchCV):
         tasks = CallbackTasks(self, X, y, params.get("sample_weight"))
 
         estimator = clone(self.estimator)
+        options = self._evaluation(scorer)
         strategy = self._make_strategy()
         indices = self._draw_splits(X, y, routed.splitter.split)
         n_splits = len(indices)
@@ -117,6 +133,7 @@ class BaseSearch(BaseSearchCV):
             verbose=self.verbose,
             n_candidates=strategy.n_candidates,
             search=self if tasks.new_evaluation is not None else None,
+            **options,
         )
         start = time.perf_counter()
         trials, reason = run(

@@ -136,6 +136,14 @@ class BayesStrategy:
             self._points.append(self._pending.popleft())
             self._scores.append(_mean_score(trial, self._metric))
 
+    def observe(self, trial):
+        """Learn from a trial that may have been proposed elsewhere."""
+        if self._pending:
+            self._pending.clear()
+        self._seen.add(trial.candidate.key)
+        self._points.append(self._model_space.encode(trial.candidate.params))
+        self._scores.append(_mean_score(trial, self._metric))
+
     def predictor(self):
         """Give what the surrogate makes of all trials told.
 

@@ -1,0 +1,297 @@
+"""HypergradSearch: candidates along the gradient of the held-out loss."""
+
+import itertools
+import numbers
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import get_scorer
+
+from skhpo._evaluation.prefix import Prefix
+from skhpo._search.base import BaseSearch
+from skhpo._sklearn import BaseSearchCV, Interval, MultimetricScorer
+from skhpo.hypergradients import TABLE
+from skhpo.hypergradients.differentiate import Chain, Differentiator, differentiable
+from skhpo.hypergradients.losses import loss_of
+from skhpo.space import Space, check_names
+from skhpo.strategies.gradient import GradientStrategy
+
+# Combinations of the other hyperparameters that are looked at for something smooth.
+_N_CHECKED = 1000
+# Points of the curve of a lone hyperparameter, where it comes nearly for free.
+_N_CURVE = 17
+
+
+class HypergradSearch(BaseSearch):
+    """Follow the derivative of the held-out loss by the hyperparameters.
+
+    Where a fit is the solution of smooth equations, one more linear solve tells how the
+    held-out loss changes with every continuous hyperparameter. A handful of candidates
+    then does what a grid needs dozens for. Rows of ``cv_results_`` are fits of the
+    estimator like those of any other search, scored by ``scoring``; only which ones
+    are made is decided by a smooth loss that stands for it. The result does not depend
+    on ``n_jobs``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted for each candidate; a clone, never itself. Its last step, behind
+        pipelines and a TransformedTargetRegressor, is one of
+        ``skhpo.hypergradients.TABLE``, or has a class attribute ``__hypergradient__``.
+        Its own parameters, as far as they lie in the space, are the start.
+    param_distributions : dict or list of dict
+        As :class:`BayesSearch` takes it. Those that are continuous and can be
+        differentiated are searched by descent: parameters of the last step such as
+        ``C`` or ``alpha``, and continuous parameters of deterministic steps in front
+        of it, such as ``gamma`` of a Nystroem. All combinations of the others are
+        tried, with a descent for each; where there are too many for ``n_iter``, or some
+        are continuous, a Gaussian process proposes settings from which short descents
+        start.
+    n_iter : int, default=50
+        Number of distinct candidates at most. The search ends earlier when the next
+        step promises nothing.
+    smooth_scoring : str or callable, default=None
+        The smooth loss to descend: the name of a scorer it belongs to, such as
+        "neg_log_loss", or a callable ``loss(f, y, s)`` of outputs of shape
+        (n_samples, n_outputs) (predictions, or logits), targets (classes numbered)
+        and weights that sum to one, which returns a float and its derivative by `f`.
+        None chooses by ``scoring``: log-loss for classification metrics, the metric
+        itself for most of regression.
+    check_gradient : bool, default=False
+        Whether the slopes of the first candidate are compared with differences of
+        fits, two for each hyperparameter and split; a ValueError says where they
+        differ. For an estimator of your own, or solvers that do not converge.
+    scoring : str, callable, list, tuple or dict, default=None
+        How predictions are judged, larger is better. A str, a callable with the
+        signature ``scorer(estimator, X, y)`` or None (the estimator's ``score``) give
+        one metric; a list or tuple of str, a dict of scorers, or a callable that
+        returns a dict give several.
+    n_jobs : int, default=None
+        Number of fits at a time, in the active joblib backend. None means 1, -1 all
+        processors. Results do not depend on it.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all data at the end. With several
+        metrics: the name of the one that decides, or False. A callable receives
+        ``cv_results_`` and returns the ``best_index_``; there is no ``best_score_``
+        then.
+    cv : int, splitter or iterable, default=None
+        The splits, drawn once for the whole search. None means 5 folds, an int that
+        many; stratified for classifiers.
+    verbose : int, default=0
+        Above 0 the size of the search is printed, above 1 a line for each fit, above
+        2 its scores, above 9 also its start.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many tasks joblib may hold ready for its workers.
+    random_state : int, RandomState instance or None, default=None
+        Decides what the Gaussian process proposes, where there is one.
+    error_score : "raise" or float, default=nan
+        Score of a fit that fails; "raise" raises the error.
+    return_train_score : bool, default=False
+        Whether the training part of each split is scored as well.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to (masked) ndarray
+        A row for each candidate: ``params``, ``param_*``, scores of every split, their
+        mean, standard deviation and rank, and times in seconds, exactly as
+        scikit-learn lays them out.
+    best_estimator_ : estimator
+        The best candidate, fitted on all data. Only if ``refit`` is not False.
+    best_score_ : float
+        Its mean held-out score. Not with several metrics and ``refit=False``, nor with
+        a callable ``refit``.
+    best_params_ : dict
+        Its parameters. Not with several metrics and ``refit=False``; the same holds
+        for ``best_index_``.
+    best_index_ : int
+        Its row in ``cv_results_``.
+    scorer_ : callable or dict of str to callable
+        What scored the candidates.
+    n_splits_ : int
+        Number of splits.
+    refit_time_ : float
+        Seconds that the fit on all data took. Only if ``refit`` is not False.
+    multimetric_ : bool
+        Whether there are several metrics.
+    classes_ : ndarray of shape (n_classes,)
+        Labels. Only if the best estimator is a classifier.
+    n_features_in_ : int
+        Number of features. Only if the best estimator knows it.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features. Only if the best estimator knows them.
+    trials_ : list of Trial
+        Every candidate with the results of its splits: ``params``, ``status``
+        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ``errors`` (tracebacks by split) and ``group`` (its own row).
+    stop_reason_ : str
+        Why the search ended, such as "converged: the next step promises less than
+        0.01 % of the loss" or "n_iter candidates evaluated".
+    n_candidates_ : int
+        Number of rows of ``cv_results_``.
+    n_fits_ : int
+        Number of fits behind them, the refit not counted.
+    search_time_ : float
+        Seconds that the search took, the refit not counted.
+
+    See Also
+    --------
+    BayesSearch : Needs no derivatives, and takes any estimator.
+    BlockScaler : One penalty for each group of features.
+
+    Notes
+    -----
+    ``trials_[i].splits[j].derivative`` holds the smooth loss and its slopes. It is that
+    of the equations' exact solution, polished by Newton steps from the fitted one, so
+    it may differ from the score of a fit that was stopped early.
+
+    With several metrics the one that ``refit`` names is followed; if ``refit`` is False
+    or a callable, ``smooth_scoring`` must say what is.
+
+    References
+    ----------
+    .. [1] F. Pedregosa, "Hyperparameter optimization with approximate gradient", ICML
+       2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skhpo import HypergradSearch, Real
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), LogisticRegression())
+    >>> space = {"logisticregression__C": Real(1e-4, 1e4, log=True)}
+    >>> search = HypergradSearch(model, space, scoring="neg_log_loss").fit(X, y)
+    >>> search.n_candidates_ < 8
+    True
+    >>> search.stop_reason_
+    'converged: the next step promises less than 0.01 % of the loss'
+    """
+
+    _parameter_constraints = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, list],
+        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "smooth_scoring": [str, callable, None],
+        "check_gradient": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=50,
+        smooth_scoring=None,
+        check_gradient=False,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.smooth_scoring = smooth_scoring
+        self.check_gradient = check_gradient
+        self.random_state = random_state
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+
+    def _make_strategy(self):
+        space = Space(self.param_distributions)
+        check_names(self.estimator, space)
+        self._check_something_smooth(space)
+        return GradientStrategy(
+            space,
+            self.n_iter,
+            self._smooth_names,
+            self.estimator.get_params(deep=True),
+            random_state=self.random_state,
+            metric=self.refit if isinstance(self.refit, str) else None,
+        )
+
+    def _smooth_names(self, fixed, names):
+        estimator = clone(self.estimator).set_params(**clone(fixed, safe=False))
+        return differentiable(estimator, names)
+
+    def _check_something_smooth(self, space):
+        """Raise unless there is a setting with something to differentiate."""
+        for branch in space.branches:
+            free, rest = _split(branch)
+            choices = itertools.product(*(d.values() for d in rest.values()))
+            for values in itertools.islice(choices, _N_CHECKED):
+                if self._smooth_names(dict(zip(rest, values, strict=True)), free):
+                    return
+        known = ", ".join(
+            f"{cls.__name__} ({', '.join(sorted(equations.names(cls()))) or 'some'})"
+            for cls, equations in TABLE.items()
+        )
+        raise ValueError(
+            f"param_distributions names {sorted(set().union(*space.branches))}, none "
+            "of which is continuous and can be differentiated for this estimator, as "
+            f"{type(Chain(self.estimator).model).__name__} is set. HypergradSearch "
+            f"knows {known}, and continuous parameters of deterministic steps in front "
+            "of them; give a range such as Real(1e-3, 1e3, log=True), or use "
+            "BayesSearch, RandomSearch or GridSearch."
+        )
+
+    def _evaluation(self, scorer):
+        space = Space(self.param_distributions)
+        names, curves = set(), {}
+        for branch in space.branches:
+            free, _ = _split(branch)
+            names.update(free)
+            if len(free) == 1 and len(space.branches) == 1:
+                (name,) = free
+                places = np.linspace(0, 1, _N_CURVE)
+                curves[name] = [branch[name].from_unit(u) for u in places]
+        differentiate = Differentiator(
+            sorted(names),
+            self._smooth_loss(scorer),
+            curves=curves,
+            check=self.check_gradient,
+        )
+        every = set().union(*space.branches)
+        prefix = Prefix.of(self.estimator, every)
+        return {"differentiate": differentiate, "prefix": prefix}
+
+    def _smooth_loss(self, scorer):
+        classifier = is_classifier(self.estimator)
+        smooth = self.smooth_scoring
+        if isinstance(smooth, str):
+            return loss_of(get_scorer(smooth), classifier=classifier)
+        if smooth is not None:
+            if hasattr(smooth, "_score_func"):
+                return loss_of(smooth, classifier=classifier)
+            return smooth
+        if isinstance(scorer, MultimetricScorer):
+            if not isinstance(self.refit, str):
+                raise ValueError(
+                    f"There are several metrics and refit = {self.refit!r} names none; "
+                    "say in smooth_scoring which smooth one to follow, such as "
+                    f"{'neg_log_loss' if classifier else 'neg_mean_squared_error'!r}."
+                )
+            scorer = scorer._scorers[self.refit]
+        return loss_of(scorer, classifier=classifier)
+
+
+def _split(branch):
+    """Part the dimensions into continuous ones and the others."""
+    free = [name for name, d in branch.items() if d.n_values == np.inf]
+    return free, {name: d for name, d in branch.items() if name not in free}

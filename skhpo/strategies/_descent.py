@@ -1,0 +1,248 @@
+"""Descend a smooth function in the unit cube, one evaluation at a time.
+
+====================  ===========  ====================================================
+symbol                shape        meaning
+====================  ===========  ====================================================
+u                     (d,)         point of the unit cube
+f, g                  scalar, (d,) loss and its gradient there; infinite where it failed
+a, b                  scalar       ends of the bracket: the slope points inwards at both
+H                     cubic        takes the values and slopes of f at both ends
+====================  ===========  ====================================================
+
+A search is a generator: it yields where it wants to look, is sent ``(f, g)``, and
+returns why it ended. With one coordinate the minimum is bracketed by the sign of the
+slope and closed in on by the minimum of H, which needs few evaluations because each
+gives two numbers. With more they are quasi-Newton steps in a trust region (BFGS,
+damped [1]_) rather than line searches, which waste evaluations where the function has
+kinks.
+
+References
+----------
+.. [1] J. Nocedal and S. J. Wright, "Numerical optimization", 2006, procedure 18.2.
+"""
+
+import itertools
+
+import numpy as np
+
+# A search ends when the next step promises less than this share of the loss.
+TOLERANCE = 1e-4
+CONVERGED = "converged: the next step promises less than 0.01 % of the loss"
+AT_BOUND = "converged: the loss falls towards a bound of the space"
+FAILED = "the fits around the best candidate failed"
+_FIRST_STEP = 0.15
+_MAX_STRETCH = 2.5
+# Of the bracket, how near to its ends the next point may lie; and its least width.
+_MARGIN = 0.05
+_MIN_WIDTH = 0.003
+# The least radius of the trust region, and the steps tried around a kink.
+_MIN_RADIUS = 0.005
+_POLL = 0.02
+# The end is doubted if a step of this length along the slope would promise more.
+_DOUBT = 0.05
+
+
+def descend(start):
+    """Choose the search for this number of coordinates.
+
+    Parameters
+    ----------
+    start : ndarray of shape (d,)
+        Where to begin.
+
+    Returns
+    -------
+    generator
+        Yields points, is sent ``(f, g)``, returns why it ended.
+    """
+    return _bracket(start) if len(start) == 1 else _quasi_newton(start)
+
+
+def _bracket(start):
+    """Bracket the minimum, and close in on it.
+
+    With the first point may come a curve of others, ``(u, f, g)`` each, that no fit was
+    made for: then the bracket is there.
+    """
+
+    def look(u):
+        f, g, *_ = yield np.array([u])
+        return u, f, float(g[0])
+
+    u = float(start[0])
+    f, g, *curve = yield np.array([u])
+    here = u, f, float(g[0])
+    if not np.isfinite(f):
+        return FAILED
+    if curve and curve[0]:
+        ends = _bracket_in([*curve[0], here])
+    else:
+        ends = yield from _bracket_from(here, look)
+    if isinstance(ends, str):
+        return ends
+    a, b = ends
+    # What no fit was made for is no candidate yet.
+    given = curve[0] if curve else []
+    best = min([f, *(end[1] for end in ends if end not in given)])
+    margin = 0.0 if given else _MARGIN
+    while True:
+        low, high = a[0], b[0]
+        width = high - low
+        if np.isfinite(a[1]) and np.isfinite(b[1]):
+            t, value = _least_of_cubic(a, b)
+            if best - value <= TOLERANCE * abs(best):
+                return AT_BOUND if t in (0.0, 1.0) else CONVERGED
+        else:
+            t = (low + high) / 2
+        if width < _MIN_WIDTH:
+            return CONVERGED
+        t = min(max(t, low + margin * width), high - margin * width)
+        new = yield from look(t)
+        margin = _MARGIN
+        if not np.isfinite(new[1]):
+            # Failures lie on one side.
+            a, b = (a, new) if np.isfinite(a[1]) else (new, b)
+        elif new[2] > 0 or (new[1] > best and a[1] == best):
+            b = new
+        else:
+            a = new
+        best = min(best, new[1])
+
+
+def _bracket_from(here, look):
+    """Go down until the slope turns; give both ends, or why there is none."""
+    u, f, g = here
+    direction, step = -np.sign(g), _FIRST_STEP
+    while True:
+        if g == 0:
+            return CONVERGED
+        if u == (1.0 if direction > 0 else 0.0):
+            return AT_BOUND
+        new = yield from look(min(max(u + direction * step, 0.0), 1.0))
+        if not np.isfinite(new[1]) or new[2] * direction >= 0 or new[1] > f:
+            return (here, new) if direction > 0 else (new, here)
+        # Where the secant of the slopes sees the minimum, but not too far away.
+        ratio = new[2] / g
+        step *= np.clip(ratio / (1 - ratio) if ratio < 1 else np.inf, 0.5, _MAX_STRETCH)
+        here = new
+        u, f, g = here
+
+
+def _bracket_in(points):
+    """Choose the two neighbours between which a curve is lowest."""
+    points = sorted(points)
+    pairs = list(itertools.pairwise(points))
+    return min(pairs, key=lambda pair: _least_of_cubic(*pair)[1])
+
+
+def _least_of_cubic(a, b):
+    """Find the minimum of the Hermite cubic between two points, and its value."""
+    width = b[0] - a[0]
+    c0, c1 = a[1], a[2] * width
+    rise, slope = b[1] - a[1], b[2] * width
+    c2, c3 = 3 * rise - 2 * c1 - slope, c1 + slope - 2 * rise
+    t = np.append([0.0, 1.0], np.roots([3 * c3, 2 * c2, c1]))
+    t = np.real(t[np.isreal(t)])
+    t = t[(t >= 0) & (t <= 1)]
+    values = c0 + t * (c1 + t * (c2 + t * c3))
+    least = values.argmin()
+    return a[0] + t[least] * width, values[least]
+
+
+def _quasi_newton(start):
+    u = np.array(start)
+    f, g, *_ = yield u
+    if not np.isfinite(f):
+        return FAILED
+    radius = _FIRST_STEP
+    B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / radius
+    n_doubts = 0
+    while True:
+        step, promised = _step(u, g, B, radius)
+        if promised <= TOLERANCE * abs(f):
+            # The model may be stiff in directions that were never measured.
+            slope = np.linalg.norm(g[_free(u, g)])
+            if n_doubts == len(u) or slope * _DOUBT <= TOLERANCE * abs(f):
+                return _reason(u)
+            n_doubts += 1
+            B = np.eye(len(u)) * slope / _DOUBT
+            radius = max(radius, _DOUBT)
+            continue
+        if radius < _MIN_RADIUS:
+            # A kink: the slopes promise what the function does not keep.
+            found = yield from _poll(u, f)
+            if found is None:
+                return _reason(u)
+            u, f, g = found
+            radius = 2 * _POLL
+            continue
+        new = np.clip(u + step, 0, 1)
+        f_new, g_new, *_ = yield new
+        if not np.isfinite(f_new):
+            radius = np.linalg.norm(step) / 4
+            continue
+        ratio = (f - f_new) / promised
+        if ratio > 0.75:
+            radius = max(radius, min(2 * np.linalg.norm(step), 0.5))
+        elif ratio < 0.25:
+            radius = np.linalg.norm(step) / 4
+        B = _update(B, new - u, g_new - g)
+        if f_new < f:
+            u, f, g = new, f_new, g_new
+
+
+def _poll(u, f):
+    """Step along the axes; give the first better point, or None."""
+    for j in range(len(u)):
+        for side in (1, -1):
+            new = u.copy()
+            new[j] = np.clip(u[j] + side * _POLL, 0, 1)
+            f_new, g_new, *_ = yield new
+            if f_new < f - TOLERANCE * abs(f):
+                return new, f_new, g_new
+    return None
+
+
+def _free(u, g):
+    """Tell which coordinates are not held at a bound by their slope."""
+    return ~(((u <= 0) & (g > 0)) | ((u >= 1) & (g < 0)))
+
+
+def _step(u, g, B, radius):
+    """Minimise the model in the box, no further than `radius`, roughly.
+
+    Coordinates at a bound that the slope points out of stay; the others take the
+    Newton step, cut to the radius, and those it takes out of the box stay at the bound.
+    """
+    step = np.zeros(len(u))
+    free = _free(u, g)
+    for _ in range(len(u)):
+        if not free.any():
+            break
+        moved = np.linalg.solve(
+            B[np.ix_(free, free)], -(g + B @ np.where(free, 0, step))[free]
+        )
+        length = np.linalg.norm(moved)
+        step[free] = moved * min(1, radius / max(length, 1e-300))
+        out = free & ((u + step < 0) | (u + step > 1))
+        if not out.any():
+            break
+        step[out] = np.clip(u + step, 0, 1)[out] - u[out]
+        free &= ~out
+    return step, -(g @ step + 0.5 * step @ B @ step)
+
+
+def _update(B, s, y):
+    """Update the Hessian, damped so that it stays positive definite."""
+    Bs = B @ s
+    sBs, sy = s @ Bs, s @ y
+    if sBs <= 0:
+        return B
+    if sy < 0.2 * sBs:
+        y = Bs + 0.8 * sBs / (sBs - sy) * (y - Bs)
+        sy = s @ y
+    return B - np.outer(Bs, Bs) / sBs + np.outer(y, y) / sy
+
+
+def _reason(u):
+    return AT_BOUND if np.isin(u, (0.0, 1.0)).any() else CONVERGED

@@ -1,0 +1,308 @@
+"""HypergradSearch as its users call it."""
+
+import warnings
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import SelectPercentile
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import (
+    ElasticNet,
+    Lasso,
+    LogisticRegression,
+    LogisticRegressionCV,
+    Ridge,
+    RidgeCV,
+)
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler, TargetEncoder
+from sklearn.svm import SVC
+
+from skhpo import BlockScaler, HypergradSearch, Integer, Real
+
+X, y = load_breast_cancer(return_X_y=True)
+X_diabetes, y_diabetes = load_diabetes(return_X_y=True)
+LOG = Real(1e-4, 1e4, log=True)
+LOGISTIC = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+SPACE = {"logisticregression__C": LOG}
+
+
+def logistic(**options):
+    return HypergradSearch(LOGISTIC, SPACE, scoring="neg_log_loss", **options)
+
+
+def scores_of(search):
+    return search.cv_results_["mean_test_score"]
+
+
+def test_a_handful_of_fits_beats_a_grid():
+    search = logistic().fit(X, y)
+    grid = {"logisticregression__C": np.logspace(-4, 4, 30)}
+    reference = GridSearchCV(LOGISTIC, grid, scoring="neg_log_loss").fit(X, y)
+    assert search.best_score_ >= reference.best_score_
+    assert search.n_candidates_ <= 6
+    assert search.stop_reason_.startswith("converged")
+
+
+@pytest.mark.parametrize("start", [1e-3, 0.1, 30.0, 1e3])
+def test_every_start_comes_to_the_same_end(start):
+    estimator = clone(LOGISTIC).set_params(logisticregression__C=start)
+    search = HypergradSearch(estimator, SPACE, scoring="neg_log_loss").fit(X, y)
+    assert search.cv_results_["params"][0] == {"logisticregression__C": start}
+    assert search.best_score_ == pytest.approx(-0.07902, abs=2e-4)
+    assert search.n_candidates_ <= 8
+
+
+def test_rows_are_fits_of_the_estimator_like_any_others():
+    search = logistic(return_train_score=True).fit(X, y)
+    for row, params in enumerate(search.cv_results_["params"]):
+        expected = cross_val_score(
+            clone(LOGISTIC).set_params(**params), X, y, scoring="neg_log_loss"
+        )
+        found = [search.cv_results_[f"split{k}_test_score"][row] for k in range(5)]
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_results_do_not_depend_on_the_workers(backend):
+    expected = logistic().fit(X, y)
+    with parallel_config(backend):
+        found = logistic(n_jobs=2).fit(X, y)
+    assert found.cv_results_["params"] == expected.cv_results_["params"]
+    np.testing.assert_array_equal(scores_of(found), scores_of(expected))
+
+
+def test_scores_behind_a_prefix_are_those_of_whole_fits():
+    estimator = make_pipeline(
+        PolynomialFeatures(2), StandardScaler(), Lasso(max_iter=100_000)
+    )
+    space = {"lasso__alpha": Real(1e-2, 1e2, log=True)}
+    search = HypergradSearch(estimator, space).fit(X_diabetes, y_diabetes)
+    best = clone(estimator).set_params(**search.best_params_)
+    expected = cross_val_score(best, X_diabetes, y_diabetes)
+    row = search.best_index_
+    found = [search.cv_results_[f"split{k}_test_score"][row] for k in range(5)]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_ridge_needs_two_or_three_candidates():
+    estimator = make_pipeline(PolynomialFeatures(2), StandardScaler(), Ridge())
+    space = {"ridge__alpha": Real(1e-4, 1e6, log=True)}
+    search = HypergradSearch(estimator, space).fit(X_diabetes, y_diabetes)
+    reference = RidgeCV(np.logspace(-4, 6, 200), cv=5)
+    reference = make_pipeline(PolynomialFeatures(2), StandardScaler(), reference)
+    reference.fit(X_diabetes, y_diabetes)
+    assert search.n_candidates_ <= 3
+    ratio = search.best_params_["ridge__alpha"] / reference[-1].alpha_
+    assert 0.7 < ratio < 1.4
+
+
+def test_two_parameters_and_accuracy():
+    estimator = make_pipeline(StandardScaler(), SVC())
+    space = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": Real(1e-4, 1, log=True)}
+    search = HypergradSearch(estimator, space).fit(X, y)
+    assert search.best_score_ > 0.975
+    assert search.n_candidates_ <= 30
+
+
+def test_a_transformer_in_front_is_searched_as_well():
+    estimator = make_pipeline(
+        StandardScaler(), Nystroem(random_state=0, n_components=30), Ridge()
+    )
+    space = {"nystroem__gamma": Real(1e-3, 10, log=True), "ridge__alpha": LOG}
+    search = HypergradSearch(estimator, space, check_gradient=True)
+    search.fit(X_diabetes, y_diabetes)
+    assert (
+        search.best_score_ > cross_val_score(estimator, X_diabetes, y_diabetes).mean()
+    )
+    assert search.best_score_ > 0.48
+
+
+def test_choices_are_tried_around_it():
+    space = [
+        {"svc__kernel": ["linear", "rbf"], "svc__C": LOG},
+        {"svc": [LogisticRegression(max_iter=1000)], "svc__C": LOG},
+    ]
+    estimator = make_pipeline(StandardScaler(), SVC())
+    search = HypergradSearch(estimator, space, n_iter=60).fit(X, y)
+    kinds = {(type(p.get("svc")), p.get("svc__kernel")) for p in rows(search)}
+    assert len(kinds) == 3
+
+
+def rows(search):
+    return search.cv_results_["params"]
+
+
+def test_many_choices_are_left_to_a_model():
+    space = {
+        "selectpercentile__percentile": Integer(5, 100),
+        "logisticregression__C": LOG,
+    }
+    estimator = make_pipeline(
+        StandardScaler(), SelectPercentile(), LogisticRegression(max_iter=1000)
+    )
+    options = dict(n_iter=15, scoring="neg_log_loss", random_state=0)
+    search = HypergradSearch(estimator, space, **options).fit(X, y)
+    again = HypergradSearch(estimator, space, n_jobs=2, **options).fit(X, y)
+    assert rows(search) == rows(again)
+    assert search.n_candidates_ == 15
+    assert search.best_score_ > -0.1
+
+
+def test_blocks_have_penalties_of_their_own():
+    estimator = make_pipeline(
+        PolynomialFeatures(2, include_bias=False),
+        StandardScaler(),
+        BlockScaler({"linear": slice(0, 10), "quadratic": slice(10, 65)}),
+        Ridge(),
+    )
+    scale = Real(1e-3, 10, log=True)
+    space = {"blockscaler__linear": scale, "blockscaler__quadratic": scale}
+    search = HypergradSearch(estimator, space).fit(X_diabetes, y_diabetes)
+    one = HypergradSearch(estimator, {"ridge__alpha": LOG}).fit(X_diabetes, y_diabetes)
+    assert search.best_score_ > one.best_score_
+
+
+def test_the_loss_and_its_slope_can_be_read():
+    search = logistic().fit(X, y)
+    first = search.trials_[0].splits[0].derivative
+    assert first.loss == pytest.approx(0.07, abs=0.05)
+    assert set(first.slopes) == {"logisticregression__C"}
+
+
+def test_several_metrics_follow_the_one_of_refit():
+    search = logistic()
+    search.set_params(scoring=["roc_auc", "neg_log_loss"], refit="neg_log_loss")
+    search.fit(X, y)
+    assert rows(search) == rows(logistic().fit(X, y))
+    search.set_params(refit=False)
+    with pytest.raises(
+        ValueError, match="several metrics and refit = False names none"
+    ):
+        search.fit(X, y)
+    search.set_params(smooth_scoring="neg_log_loss").fit(X, y)
+
+
+def test_an_own_loss_is_followed():
+    def squared(f, y, s):
+        p = 1 / (1 + np.exp(-f))
+        left = p - y[:, None]
+        return float(s @ left[:, 0] ** 2), 2 * s[:, None] * left * p * (1 - p)
+
+    own = logistic(smooth_scoring=squared).fit(X, y)
+    named = logistic(smooth_scoring="neg_brier_score").fit(X, y)
+    other = logistic().fit(X, y)
+    for found, expected in zip(rows(own), rows(named), strict=True):
+        assert found == pytest.approx(expected)
+    assert rows(own)[-1] != pytest.approx(rows(other)[-1])
+
+
+@pytest.mark.filterwarnings("ignore:.*TargetEncoder:FutureWarning")
+def test_features_that_only_the_fit_has_seen():
+    frame = np.column_stack([X[:, :3], (X[:, 3] // 100).astype(int)])
+    encode = ColumnTransformer(
+        [("scale", StandardScaler(), [0, 1, 2]), ("encode", TargetEncoder(), [3])]
+    )
+    encode.set_params(encode__random_state=0)
+    estimator = make_pipeline(encode, LogisticRegression())
+    search = HypergradSearch(estimator, SPACE, scoring="neg_log_loss")
+    search.fit(frame, y)
+    best = clone(estimator).set_params(**search.best_params_)
+    expected = cross_val_score(best, frame, y, scoring="neg_log_loss").mean()
+    assert search.best_score_ == pytest.approx(expected, rel=1e-12)
+    losses = [split.derivative.loss for split in search.trials_[-1].splits]
+    assert np.mean(losses) == pytest.approx(-scores_of(search)[-1], rel=1e-3)
+    search.set_params(scoring=lambda m, X, y: m.score(X, y), smooth_scoring="accuracy")
+    with pytest.raises(ValueError, match="TargetEncoder transforms the data"):
+        search.fit(frame, y)
+
+
+def test_groups_and_weights_travel():
+    groups = np.arange(len(y)) % 7
+    weight = np.random.default_rng(0).uniform(0.1, 2, len(y))
+    search = logistic(cv=GroupKFold(3))
+    search.fit(X, y, groups=groups, logisticregression__sample_weight=weight)
+    assert search.n_splits_ == 3
+    plain = logistic(cv=GroupKFold(3)).fit(X, y, groups=groups)
+    assert rows(search) != rows(plain)
+
+
+def test_it_can_be_nested():
+    expected = cross_val_score(logistic(), X, y, cv=3)
+    found = cross_val_score(logistic(), X, y, cv=3, n_jobs=2)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_fits_that_fail_are_stepped_back_from():
+    class Picky(Ridge):
+        def __hypergradient__(self):
+            from skhpo.hypergradients.linear import RidgeEquations
+
+            return RidgeEquations
+
+        def fit(self, X, y, sample_weight=None):
+            if self.alpha < 1e-2:
+                raise ValueError("too small")
+            return super().fit(X, y, sample_weight)
+
+    search = HypergradSearch(Picky(), {"alpha": LOG}, n_iter=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(X_diabetes, y_diabetes)
+    assert search.best_params_["alpha"] >= 1e-2
+    assert search.best_score_ > 0.4
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "message"),
+    [
+        (LogisticRegression(), {"C": [0.1, 1.0]}, "none of which is continuous"),
+        (RandomForestClassifier(), {"max_features": Real(0.1, 1)}, "BayesSearch"),
+        (LogisticRegressionCV(), {"tol": Real(1e-6, 1)}, "LogisticRegressionCV is set"),
+        (LogisticRegression(), {"D": LOG}, "Invalid parameter 'D'|no parameter"),
+        (
+            make_pipeline(Nystroem(), LogisticRegression()),
+            {"nystroem__gamma": LOG},
+            "set nystroem__random_state to an int",
+        ),
+    ],
+)
+def test_what_cannot_be_differentiated_is_refused_before_any_fit(
+    estimator, space, message
+):
+    with pytest.raises(ValueError, match=message):
+        HypergradSearch(estimator, space).fit(X, y)
+
+
+def test_an_unknown_scorer_is_refused_with_the_list_of_those_known():
+    scorer = make_scorer(lambda y, p: float((y == p).mean()))
+    with pytest.raises(ValueError, match=r"in smooth_scoring.*accuracy_score"):
+        HypergradSearch(LOGISTIC, SPACE, scoring=scorer).fit(X, y)
+    search = HypergradSearch(
+        LOGISTIC, SPACE, scoring=scorer, smooth_scoring="neg_log_loss"
+    )
+    assert search.fit(X, y).best_score_ > 0.97
+
+
+def test_three_classes():
+    iris = load_iris(return_X_y=True)
+    search = HypergradSearch(LOGISTIC, SPACE, scoring="neg_log_loss").fit(*iris)
+    assert search.best_score_ > -0.15
+
+
+def test_kinks_of_the_elastic_net_end():
+    space = {"elasticnet__alpha": LOG, "elasticnet__l1_ratio": Real(0.01, 1)}
+    estimator = make_pipeline(
+        PolynomialFeatures(2), StandardScaler(), ElasticNet(max_iter=100_000)
+    )
+    search = HypergradSearch(estimator, space).fit(X_diabetes, y_diabetes)
+    assert search.best_score_ > 0.484
+    assert search.n_candidates_ < 50

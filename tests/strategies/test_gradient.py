@@ -1,0 +1,214 @@
+"""Descents find the minimum in few evaluations; combinations are searched around."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skhpo import Categorical, Integer, Real
+from skhpo.space import Space
+from skhpo.strategies._descent import AT_BOUND, CONVERGED, FAILED, descend
+from skhpo.strategies.gradient import GradientStrategy
+from skhpo.trial import SplitResult, Trial
+
+UNIT = st.floats(0, 1)
+
+
+def run(function, start, limit=200):
+    """Answer the points looked at, their values, and why the descent ended."""
+    search, points, values = descend(np.array(start, dtype=float)), [], []
+    u = next(search)
+    while len(points) < limit:
+        f, g, *curve = function(u)
+        points.append(u)
+        values.append(f)
+        try:
+            u = search.send((f, g, *curve))
+        except StopIteration as stop:
+            return np.array(points), np.array(values), stop.value
+    raise AssertionError("it does not end")
+
+
+def bowl(centre, steep=1.0, floor=1.0):
+    """Make a function that is no parabola, with its minimum at `centre`."""
+    centre = np.atleast_1d(centre)
+
+    def function(u):
+        left = u - centre
+        e = np.exp(left)
+        scale = steep * (1 + np.arange(len(u)))
+        return floor + scale @ (e - left - 1), scale * (e - 1)
+
+    return function
+
+
+@settings(deadline=None, max_examples=100)
+@given(UNIT, UNIT, st.floats(0.1, 1000))
+def test_one_coordinate_takes_few_evaluations(centre, start, steep):
+    function = bowl(centre, steep)
+    points, values, reason = run(function, [start])
+    assert values.min() <= 1.001
+    assert len(points) <= 12
+    assert reason == CONVERGED or points[values.argmin()] in (0, 1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(UNIT, UNIT), min_size=2, max_size=5), st.floats(0.1, 100))
+def test_several_coordinates_converge(pairs, steep):
+    centre, start = np.transpose(pairs)
+    points, values, _ = run(bowl(centre, steep), start)
+    assert values.min() <= (1.001 if len(pairs) == 2 else 1.003)
+    assert len(points) <= 60
+
+
+@pytest.mark.parametrize("centre", [-1.0, 2.0])
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_minimum_outside_ends_at_the_bound(centre, n):
+    points, values, reason = run(bowl(np.full(n, centre)), np.full(n, 0.4))
+    assert reason == AT_BOUND
+    assert (points[values.argmin()] == (0 if centre < 0 else 1)).all()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_kink_does_not_waste_evaluations(n):
+    def function(u):
+        left = u - 0.37
+        return 1 + np.abs(left).sum(), np.sign(left)
+
+    points, values, _ = run(function, np.full(n, 0.9))
+    assert values.min() < 1.02
+    assert len(points) <= 40
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_failures_are_stepped_back_from(n):
+    def function(u):
+        if u[0] < 0.5:
+            return np.inf, np.zeros(n)
+        return bowl(np.full(n, 0.3))(u)
+
+    points, values, _ = run(function, np.full(n, 0.9))
+    assert np.isfinite(values).sum() > 2
+    assert points[values.argmin()][0] < 0.56
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_start_that_fails_ends_it(n):
+    points, _, reason = run(lambda u: (np.inf, np.zeros(n)), np.full(n, 0.5))
+    assert len(points) == 1
+    assert reason == FAILED
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_constant_ends_at_once(n):
+    points, _, reason = run(lambda u: (1.0, np.zeros(n)), np.full(n, 0.5))
+    assert len(points) == 1
+    assert reason == CONVERGED
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(0.05, 0.95), UNIT)
+def test_a_curve_leads_straight_to_the_minimum(centre, start):
+    function = bowl(centre, 30)
+
+    def with_curve(u):
+        f, g = function(u)
+        curve = [(v, *function(np.array([v]))) for v in np.linspace(0, 1, 13)]
+        return f, g, [(v, f, float(g[0])) for v, f, g in curve]
+
+    points, values, reason = run(with_curve, [start])
+    assert values.min() <= 1.0001
+    assert len(points) <= 3
+    assert reason == CONVERGED
+
+
+# The strategy
+
+
+def evaluate(number, candidate, names):
+    """Answer a trial whose loss is a bowl in log10 of the parameters."""
+    logs = {name: math.log10(candidate.params[name]) for name in names}
+    worse = 0.5 * (candidate.params.get("kind", "a") != "b")
+    worse += 0.1 * abs(candidate.params.get("degree", 3) - 3)
+    loss = 1 + worse + sum((value - 1) ** 2 for value in logs.values())
+    slopes = {
+        name: 2 * (value - 1) / (candidate.params[name] * math.log(10))
+        for name, value in logs.items()
+    }
+
+    class Derived:
+        curve = ()
+
+    derivative = Derived()
+    derivative.loss, derivative.slopes = loss, slopes
+    splits = (SplitResult(-loss, None, 0.0, 0.0, derivative=derivative),) * 2
+    return Trial(number, candidate, splits, number)
+
+
+def search(spec, n_iter, *, smooth=("C", "alpha"), current=None):
+    space = Space(spec)
+
+    def smooth_names(fixed, names):
+        return [name for name in names if name in smooth]
+
+    strategy = GradientStrategy(space, n_iter, smooth_names, current or {})
+    trials = []
+    while candidates := strategy.ask(3):
+        (candidate,) = candidates
+        names = [name for name in smooth if name in candidate.params]
+        trials.append(evaluate(len(trials), candidate, names))
+        strategy.tell(trials[-1:])
+    return strategy, trials
+
+
+LOG = Real(1e-4, 1e4, log=True)
+
+
+def test_the_current_parameters_are_the_start():
+    _, trials = search({"C": LOG}, 20, current={"C": 3.0})
+    assert trials[0].params == {"C": 3.0}
+    _, trials = search({"C": LOG}, 20, current={"C": 1e9})
+    assert trials[0].params["C"] == pytest.approx(1.0)
+
+
+def test_it_converges_and_says_so():
+    strategy, trials = search({"C": LOG, "alpha": LOG}, 50)
+    best = min(trials, key=lambda trial: trial.splits[0].derivative.loss)
+    assert best.splits[0].derivative.loss < 1.501
+    assert len(trials) < 15
+    assert strategy.exhausted_reason == CONVERGED
+
+
+def test_few_combinations_are_all_tried():
+    spec = {"C": LOG, "kind": ["a", "b"], "degree": Integer(2, 4)}
+    _, trials = search(spec, 40)
+    tried = {(trial.params["kind"], trial.params["degree"]) for trial in trials}
+    assert len(tried) == 6
+    best = min(trials, key=lambda trial: trial.splits[0].derivative.loss)
+    assert (best.params["kind"], best.params["degree"]) == ("b", 3)
+
+
+def test_no_more_than_n_iter_distinct_candidates():
+    for n_iter in (1, 2, 5, 13):
+        spec = [{"C": LOG, "kind": ["a", "b"]}, {"alpha": LOG}]
+        _, trials = search(spec, n_iter)
+        assert len(trials) <= n_iter
+        assert len({trial.candidate.key for trial in trials}) == len(trials)
+
+
+def test_many_combinations_are_proposed_by_a_model():
+    spec = {"C": LOG, "kind": ["a", "b"], "degree": Integer(1, 50), "x": Real(0, 1)}
+    strategy, trials = search(spec, 40)
+    assert len(trials) == 40
+    assert strategy.exhausted_reason == "n_iter candidates evaluated"
+    losses = [trial.splits[0].derivative.loss for trial in trials]
+    assert min(losses) < 1.6
+
+
+def test_a_space_that_is_exhausted_says_so():
+    spec = [{"C": LOG}, {"kind": Categorical(["a", "b"])}]
+    strategy, trials = search(spec, 50)
+    assert {"a", "b"} <= {trial.params.get("kind") for trial in trials}
+    assert strategy.exhausted_reason == CONVERGED
