@@ -234,7 +234,12 @@ class HypergradSearch(BaseSearch):
         """Raise unless there is a setting with something to differentiate."""
         for branch in space.branches:
             free, rest = _split(branch)
-            choices = itertools.product(*(d.values() for d in rest.values()))
+            choices = itertools.product(
+                *(
+                    d.values() if d.n_values < np.inf else [d.from_unit(0.5)]
+                    for d in rest.values()
+                )
+            )
             for values in itertools.islice(choices, _N_CHECKED):
                 if self._smooth_names(dict(zip(rest, values, strict=True)), free):
                     return
@@ -293,5 +298,5 @@ class HypergradSearch(BaseSearch):
 
 def _split(branch):
     """Part the dimensions into continuous ones and the others."""
-    free = [name for name, d in branch.items() if d.n_values == np.inf]
+    free = [name for name, d in branch.items() if d.continuous]
     return free, {name: d for name, d in branch.items() if name not in free}

@@ -317,8 +317,8 @@ class Chain:
                 if isinstance(value, TargetEncoder):
                     raise ValueError(
                         f"{front.prefix}{name}: TargetEncoder transforms the data it "
-                        "is fitted to in another way than new data, so the equations of "
-                        f"the {type(self.model).__name__} behind it are not known; "
+                        "is fitted to in another way than new data, so the equations "
+                        f"of the {type(self.model).__name__} behind it are not known; "
                         "search parameters of the last step alone, with a scorer of "
                         "scikit-learn's, or use BayesSearch."
                     )

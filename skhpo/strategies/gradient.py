@@ -79,7 +79,7 @@ class GradientStrategy:
         """List the fixed parts, each with its smooth names; None if they are many."""
         arms = []
         for branch in self.space.branches:
-            free = [name for name, d in branch.items() if d.n_values == math.inf]
+            free = [name for name, d in branch.items() if d.continuous]
             rest = {name: d for name, d in branch.items() if name not in free}
             n_fixed = math.prod(d.n_values for d in rest.values())
             if (len(arms) + n_fixed) * MIN_ROWS > max(n_iter, MIN_ROWS):
@@ -132,7 +132,7 @@ class GradientStrategy:
             branch = next(
                 b for b in self.space.branches if _holds(self.space, b, params)
             )
-            free = [name for name in params if branch[name].n_values == math.inf]
+            free = [name for name in params if branch[name].continuous]
             fixed = {name: v for name, v in params.items() if name not in free}
             smooth = self._smooth_names(fixed, free)
             dimensions = {name: branch[name] for name in smooth}

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from joblib import parallel_config
-from scipy.stats import loguniform
+from scipy.stats import loguniform, poisson
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -155,6 +155,14 @@ def test_many_choices_are_left_to_a_model():
     assert rows(search) == rows(again)
     assert search.n_candidates_ == 15
     assert search.best_score_ > -0.1
+
+
+def test_whole_numbers_without_end_are_no_range():
+    estimator = make_pipeline(StandardScaler(), Nystroem(random_state=0), Ridge())
+    space = {"nystroem__n_components": poisson(20), "ridge__alpha": LOG}
+    search = HypergradSearch(estimator, space, n_iter=6, random_state=0)
+    search.fit(X_diabetes, y_diabetes)
+    assert all(type(p["nystroem__n_components"]) is int for p in rows(search))
 
 
 def test_blocks_have_penalties_of_their_own():

@@ -25,9 +25,12 @@ class _Dimension:
         Number of values as a grid counts them, repeated ones included.
     ordinal : bool
         Whether the values are numbers and [0, 1] follows their order.
+    continuous : bool
+        Whether the values are all the real numbers of a range.
     """
 
     ordinal = True
+    continuous = False
     _values = None
 
     @property

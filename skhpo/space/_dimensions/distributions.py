@@ -74,6 +74,10 @@ class _Distribution(_Dimension):
     def ordinal(self):
         return hasattr(self.dist, "ppf")
 
+    @property
+    def continuous(self):
+        return self.ordinal and not hasattr(self.dist, "pmf")
+
     @cached_property
     def _support(self):
         support = getattr(self.dist, "support", None)

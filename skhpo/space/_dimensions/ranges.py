@@ -100,6 +100,7 @@ class Real(_Range):
     1.0
     """
 
+    continuous = True
     _kind, _noun = numbers.Real, "a real number"
     _own = float
 
