@@ -213,7 +213,7 @@ class Evaluator:
             stripped = self.prefix.strip(unit.split, estimator, train, test)
         if stripped is None:
             return estimator, train, test, ""
-        return *stripped, self.prefix.name
+        return *stripped, self.prefix.before
 
     def _fit(self, estimator, train, context):
         if context is None:
@@ -277,6 +277,8 @@ def _cannot_write(value):
             _cannot_write(param) and not ("copy" in name and param is False)
             for name, param in value.get_params(deep=False).items()
         )
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return True  # a dtype
     return not callable(value)
 
 

@@ -1,34 +1,52 @@
 """Leading steps of a pipeline that no candidate changes, fitted once for each split."""
 
+import itertools
+from uuid import uuid4
+
 from sklearn.pipeline import Pipeline
 
 from skhpo._evaluation.splits import MAX_SHARED_BYTES
+
+# What a worker process keeps, of the search that it works for.
+_OF_THIS_PROCESS = {}
 
 
 class Prefix:
     """Fits the leading steps once for each split, and keeps what they make of its data.
 
-    The last step is then fitted to the same features as in a pipeline of its own, so
-    that its scores are the same to the last bit.
+    The other steps are then fitted to the same features as in the whole pipeline, so
+    that scores are the same to the last bit.
 
     Parameters
     ----------
     estimator : Pipeline
         Of the search.
+    n_steps : int
+        How many of its steps are leading ones.
 
     Attributes
     ----------
-    name : str
-        What stands before the names of the last step's parameters.
+    before : str
+        What stands before the names of parameters of the rest in the whole: nothing,
+        or if one step is left, its name.
     """
 
-    def __init__(self, estimator):
-        self.name = estimator.steps[-1][0] + "__"
+    def __init__(self, estimator, n_steps):
+        self._n_steps = n_steps
+        self._names = tuple(name + "__" for name, _ in estimator.steps[n_steps:])
+        self.before = self._names[0] if len(self._names) == 1 else ""
+        self._key = uuid4().hex
         self._kept = {}
-        self._n_bytes = 0
 
     def __getstate__(self):
-        return {**self.__dict__, "_kept": {}, "_n_bytes": 0}
+        return {**self.__dict__, "_kept": None}
+
+    def __setstate__(self, state):
+        # Each task of a worker process brings the evaluator anew.
+        self.__dict__.update(state)
+        if _OF_THIS_PROCESS.get("key") != self._key:
+            _OF_THIS_PROCESS.update(key=self._key, kept={})
+        self._kept = _OF_THIS_PROCESS["kept"]
 
     @classmethod
     def of(cls, estimator, names):
@@ -44,29 +62,25 @@ class Prefix:
         Returns
         -------
         Prefix or None
-            None unless only the last step of a pipeline is searched, and the others
-            have no random state that differs from fit to fit.
+            None if there is no leading step of a pipeline that is not searched, or one
+            has a random state that differs from fit to fit.
         """
-        if type(estimator) is not Pipeline or len(estimator.steps) < 2:
+        if type(estimator) is not Pipeline or estimator.memory is not None:
             return None
-        last = estimator.steps[-1][0]
-        if estimator.memory is not None or estimator.verbose:
+        if estimator.verbose or getattr(estimator, "transform_input", None) is not None:
             return None
-        if not all(name == last or name.startswith(last + "__") for name in names):
+        searched = {name.partition("__")[0] for name in names}
+        if searched & {"steps", "memory", "verbose", "transform_input"}:
             return None
-        if getattr(estimator, "transform_input", None) is not None:
-            return None
-        for step in estimator.steps[:-1]:
-            if not hasattr(step[1], "get_params"):
-                continue
-            for name, value in step[1].get_params(deep=True).items():
-                if name.rpartition("__")[2] == "random_state" and value is None:
-                    # It may draw or not; only its class would know.
-                    return None
-        return cls(estimator)
+        n_steps = 0
+        for step, transformer in estimator.steps[:-1]:
+            if step in searched or _draws(transformer):
+                break
+            n_steps += 1
+        return cls(estimator, n_steps) if n_steps else None
 
     def strip(self, split, estimator, train, test):
-        """Replace a pipeline by its last step, and the data by its features.
+        """Replace a pipeline by the rest of it, and the data by its features.
 
         Parameters
         ----------
@@ -80,30 +94,43 @@ class Prefix:
         Returns
         -------
         stripped : tuple of (estimator, Part, Part) or None
-            The last step, not fitted, and the parts with features in place of X and
-            its own fit parameters. None where the features are too large to keep, or
+            The rest, not fitted, and the parts with features in place of X and its own
+            fit parameters. None where the features are too large to keep, or
             other steps have fit parameters too.
         """
-        if not all(name.startswith(self.name) for name in train.params):
+        if not all(name.startswith(self._names) for name in train.params):
             return None
         if split not in self._kept:
-            front = estimator[:-1]
+            front = estimator[: self._n_steps]
             X = front.fit_transform(train.X, train.y)
             features = X, front.transform(test.X)
-            n_bytes = sum(map(_n_bytes, features))
-            if self._n_bytes + n_bytes > MAX_SHARED_BYTES:
+            n_bytes = sum(
+                map(_n_bytes, itertools.chain(features, *self._kept.values()))
+            )
+            if n_bytes > MAX_SHARED_BYTES:
                 return None
-            self._n_bytes += n_bytes
             self._kept[split] = features
         X, X_test = self._kept[split]
         params = {
-            name.removeprefix(self.name): value for name, value in train.params.items()
+            name.removeprefix(self.before): value
+            for name, value in train.params.items()
         }
+        rest = estimator[self._n_steps :] if not self.before else estimator.steps[-1][1]
         return (
-            estimator.steps[-1][1],
+            rest,
             train._replace(X=X, params=params, shared=False),
             test._replace(X=X_test, shared=False),
         )
+
+
+def _draws(transformer):
+    """Tell whether two fits may differ; only the class would know for sure."""
+    if not hasattr(transformer, "get_params"):
+        return False
+    return any(
+        name.rpartition("__")[2] == "random_state" and value is None
+        for name, value in transformer.get_params(deep=True).items()
+    )
 
 
 def _n_bytes(X):

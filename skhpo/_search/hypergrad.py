@@ -19,7 +19,7 @@ from skhpo.strategies.gradient import GradientStrategy
 # Combinations of the other hyperparameters that are looked at for something smooth.
 _N_CHECKED = 1000
 # Points of the curve of a lone hyperparameter, where it comes nearly for free.
-_N_CURVE = 17
+_N_CURVE = 11
 
 
 class HypergradSearch(BaseSearch):
@@ -37,7 +37,7 @@ class HypergradSearch(BaseSearch):
     estimator : estimator
         What is fitted for each candidate; a clone, never itself. Its last step, behind
         pipelines and a TransformedTargetRegressor, is one of
-        ``skhpo.hypergradients.TABLE``, or has a class attribute ``__hypergradient__``.
+        ``skhpo.hypergradients.TABLE``, or has a method ``__hypergradient__``.
         Its own parameters, as far as they lie in the space, are the start.
     param_distributions : dict or list of dict
         As :class:`BayesSearch` takes it. Those that are continuous and can be
@@ -129,7 +129,8 @@ class HypergradSearch(BaseSearch):
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int
-        Number of fits behind them, the refit not counted.
+        Number of fits behind them, the refit not counted, nor what the derivatives of
+        steps in front take.
     search_time_ : float
         Seconds that the search took, the refit not counted.
 
@@ -243,17 +244,15 @@ class HypergradSearch(BaseSearch):
             for values in itertools.islice(choices, _N_CHECKED):
                 if self._smooth_names(dict(zip(rest, values, strict=True)), free):
                     return
-        known = ", ".join(
-            f"{cls.__name__} ({', '.join(sorted(equations.names(cls()))) or 'some'})"
-            for cls, equations in TABLE.items()
-        )
+        known = ", ".join(cls.__name__ for cls in TABLE)
         raise ValueError(
             f"param_distributions names {sorted(set().union(*space.branches))}, none "
             "of which is continuous and can be differentiated for this estimator, as "
             f"{type(Chain(self.estimator).model).__name__} is set. HypergradSearch "
-            f"knows {known}, and continuous parameters of deterministic steps in front "
-            "of them; give a range such as Real(1e-3, 1e3, log=True), or use "
-            "BayesSearch, RandomSearch or GridSearch."
+            f"knows continuous parameters of {known} and networks of skorch, as far as "
+            "their other settings keep the fit smooth (the user guide has the table), "
+            "and of deterministic steps in front of them; give a range such as "
+            "Real(1e-3, 1e3, log=True), or use BayesSearch, RandomSearch or GridSearch."
         )
 
     def _evaluation(self, scorer):

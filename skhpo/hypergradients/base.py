@@ -39,6 +39,8 @@ _RTOL = "rtol" if "rtol" in signature(cg).parameters else "tol"
 _MAX_NEWTON = 50
 # Of the last step, relative to w.
 _NEWTON_TOL = 1e-10
+_NEWTON_TOL_ROUGH = 1e-9
+_ROUGH = 0.1
 _CG_TOL = 1e-8
 _MAX_CG = 1000
 
@@ -170,7 +172,7 @@ class Explicit(Equations):
         return np.empty(0)
 
 
-def solve(equations, w, rhs, factor):
+def solve(equations, w, rhs, factor, rtol=1e-7):
     """Solve ``H(w) x = rhs``, with a factor of H near w to start from, if there is one.
 
     Parameters
@@ -183,6 +185,8 @@ def solve(equations, w, rhs, factor):
         Right side.
     factor : callable or None
         As :meth:`Equations.factor` gives it.
+    rtol : float, default=1e-7
+        What may be left of the right side, relative to it, without a factor.
 
     Returns
     -------
@@ -198,7 +202,7 @@ def solve(equations, w, rhs, factor):
             x += factor(left)
         return x
     H = LinearOperator(2 * (len(w),), matvec=lambda v: equations.product(w, v))
-    x, _ = cg(H, rhs, maxiter=_MAX_CG, **{_RTOL: _CG_TOL})
+    x, _ = cg(H, rhs, maxiter=_MAX_CG, **{_RTOL: rtol})
     return x
 
 
@@ -227,8 +231,12 @@ def polish(equations, params, X):
         return w, factor
     F = equations.residual(w, params, X)
     for _ in range(_MAX_NEWTON if len(w) else 0):
-        step = factor(F) if factor is not None else solve(equations, w, F, None)
-        if np.linalg.norm(step) <= _NEWTON_TOL * np.linalg.norm(w):
+        if factor is not None:
+            step, goal = factor(F), _NEWTON_TOL
+        else:
+            # Rough steps are enough, as there are more to come.
+            step, goal = solve(equations, w, F, None, _ROUGH), _NEWTON_TOL_ROUGH
+        if np.linalg.norm(step) <= goal * np.linalg.norm(w):
             break
         new, F_new, length = _shorten(equations, params, X, w, step, F)
         if new is None:

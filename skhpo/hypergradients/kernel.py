@@ -43,6 +43,9 @@ def _kernel_names(estimator):
 class KernelRidgeEquations(Equations):
     """Kernel ridge; a system of linear equations."""
 
+    support = None  # which rows have a dual coefficient; all
+    _new = None
+
     @staticmethod
     def names(estimator):
         if np.ndim(estimator.alpha) or not isinstance(estimator.kernel, str):
@@ -87,10 +90,19 @@ class KernelRidgeEquations(Equations):
         return lambda rhs: lu_solve(factor, rhs.reshape(self.y.shape)).ravel()
 
     def outputs(self, w, params, X, X_new):
-        return self._kernel(X_new, X, params) @ w.reshape(self.y.shape)
+        return self._kernel_to(X_new, X, params) @ w.reshape(self.y.shape)
 
     def pullback(self, w, X_new, cotangent):
-        return (self._kernel(self.X, X_new, self.params) @ cotangent).ravel()
+        return (self._kernel_to(X_new, self.X, self.params).T @ cotangent).ravel()
+
+    def _kernel_to(self, X_new, X, params):
+        """Compute the kernel of new rows, once as long as it is the one at hand."""
+        rows = slice(None) if self.support is None else self.support
+        if not self._is_own(params, X):
+            return self._kernel(X_new, X[rows], params)
+        if self._new is None or self._new[0] is not X_new:
+            self._new = X_new, self._kernel(X_new, X[rows], params)
+        return self._new[1]
 
 
 class SVCEquations(KernelRidgeEquations):
@@ -215,14 +227,15 @@ class SVCEquations(KernelRidgeEquations):
     def outputs(self, w, params, X, X_new):
         params = self._resolve(params, X)
         beta = self._beta(w, params)[self.support]
-        f = self._kernel(X_new, X[self.support], params) @ beta + w[-1]
+        f = self._kernel_to(X_new, X, params) @ beta + w[-1]
         return f[:, None]
 
     def pullback(self, w, X_new, cotangent):
         if not len(self.free):
             return cotangent.sum(keepdims=True)[0]
-        K = self._kernel(self.X[self.free], X_new, self.params)
-        return np.append(K @ cotangent[:, 0], cotangent.sum())
+        K = self._kernel_to(X_new, self.X, self.params)
+        K = K[:, np.searchsorted(self.support, self.free)]
+        return np.append(cotangent[:, 0] @ K, cotangent.sum())
 
 
 class SVREquations(SVCEquations):

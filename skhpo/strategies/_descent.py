@@ -29,6 +29,8 @@ import numpy as np
 TOLERANCE = 1e-4
 CONVERGED = "converged: the next step promises less than 0.01 % of the loss"
 AT_BOUND = "converged: the loss falls towards a bound of the space"
+FLAT = "converged: the loss does not change with the hyperparameters"
+KINK = "ended at a kink, where slopes promise what the loss does not keep"
 FAILED = "the fits around the best candidate failed"
 _FIRST_STEP = 0.15
 _MAX_STRETCH = 2.5
@@ -38,6 +40,9 @@ _MIN_WIDTH = 0.003
 # The least radius of the trust region, and the steps tried around a kink.
 _MIN_RADIUS = 0.005
 _POLL = 0.02
+_MAX_POLLS = 2
+# Up to so many coordinates, steps between the axes are tried too.
+_MAX_ACROSS = 3
 # The end is doubted if a step of this length along the slope would promise more.
 _DOUBT = 0.05
 
@@ -85,9 +90,11 @@ def _bracket(start):
     given = curve[0] if curve else []
     best = min([f, *(end[1] for end in ends if end not in given)])
     margin = 0.0 if given else _MARGIN
+    widths = []
     while True:
         low, high = a[0], b[0]
         width = high - low
+        widths.append(width)
         if np.isfinite(a[1]) and np.isfinite(b[1]):
             t, value = _least_of_cubic(a, b)
             if best - value <= TOLERANCE * abs(best):
@@ -96,6 +103,9 @@ def _bracket(start):
             t = (low + high) / 2
         if width < _MIN_WIDTH:
             return CONVERGED
+        if len(widths) > 2 and width > widths[-3] / 2:
+            # One end creeps.
+            t = (low + high) / 2
         t = min(max(t, low + margin * width), high - margin * width)
         new = yield from look(t)
         margin = _MARGIN
@@ -115,7 +125,7 @@ def _bracket_from(here, look):
     direction, step = -np.sign(g), _FIRST_STEP
     while True:
         if g == 0:
-            return CONVERGED
+            return FLAT
         if u == (1.0 if direction > 0 else 0.0):
             return AT_BOUND
         new = yield from look(min(max(u + direction * step, 0.0), 1.0))
@@ -154,9 +164,11 @@ def _quasi_newton(start):
     f, g, *_ = yield u
     if not np.isfinite(f):
         return FAILED
+    if not g.any():
+        return FLAT
     radius = _FIRST_STEP
     B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / radius
-    n_doubts = 0
+    n_doubts = n_polls = 0
     while True:
         step, promised = _step(u, g, B, radius)
         if promised <= TOLERANCE * abs(f):
@@ -170,9 +182,12 @@ def _quasi_newton(start):
             continue
         if radius < _MIN_RADIUS:
             # A kink: the slopes promise what the function does not keep.
-            found = yield from _poll(u, f)
+            found = None
+            if n_polls < _MAX_POLLS:
+                found = yield from _poll(u, f)
             if found is None:
-                return _reason(u)
+                return KINK
+            n_polls += 1
             u, f, g = found
             radius = 2 * _POLL
             continue
@@ -192,11 +207,16 @@ def _quasi_newton(start):
 
 
 def _poll(u, f):
-    """Step along the axes; give the first better point, or None."""
-    for j in range(len(u)):
+    """Step along the axes, and between any two; give the first better point, or None.
+
+    A kinked valley may run across the axes.
+    """
+    axes = np.eye(len(u))
+    pairs = itertools.combinations(axes, 2) if len(u) <= _MAX_ACROSS else ()
+    across = [way for a, b in pairs for way in ((a - b) / 2**0.5, (a + b) / 2**0.5)]
+    for way in (*axes, *across):
         for side in (1, -1):
-            new = u.copy()
-            new[j] = np.clip(u[j] + side * _POLL, 0, 1)
+            new = np.clip(u + side * _POLL * way, 0, 1)
             f_new, g_new, *_ = yield new
             if f_new < f - TOLERANCE * abs(f):
                 return new, f_new, g_new

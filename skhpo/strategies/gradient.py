@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from skhpo.strategies._descent import AT_BOUND, FAILED, descend
+from skhpo.strategies._descent import CONVERGED, descend
 from skhpo.strategies.bayes import BayesStrategy
 
 # Rows that a descent should have for itself; where combinations of the other
@@ -107,10 +107,13 @@ class GradientStrategy:
         descent = Descent(self, fixed, dimensions, start, n_rows, {**fixed, **first})
         yield descent
         self._reason = descent.reason or self._reason
-        if descent.reason in (AT_BOUND, FAILED):
+        if descent.reason not in (CONVERGED, None):
             # Another valley may lie on the other side.
             other = np.where(descent.best > 0.5, 0.25, 0.75)
-            yield Descent(self, fixed, dimensions, other, n_rows - descent.n_rows)
+            again = Descent(self, fixed, dimensions, other, n_rows - descent.n_rows)
+            yield again
+            if again.loss < descent.loss:
+                self._reason = again.reason or self._reason
 
     def _start(self, name, dimension):
         """Give the current value; the middle if it is none of the dimension."""
@@ -186,13 +189,22 @@ class Descent:
         Number of candidates at most.
     first : dict of str to object, default=None
         The setting at `start`, to the last bit.
+
+    Attributes
+    ----------
+    best : ndarray of shape (d,)
+        The best point so far, `start` before there is one.
+    loss : float
+        Its loss.
+    reason : str or None
+        Why it ended.
     """
 
     def __init__(self, strategy, fixed, dimensions, start, n_rows, first=None):
         self.reason = None
         self.n_rows = 0
         self.best = start
-        self._best_loss = np.inf
+        self.loss = np.inf
         self._strategy = strategy
         self._fixed = fixed
         self._dimensions = dimensions
@@ -206,8 +218,8 @@ class Descent:
         while (known := self._strategy.known(self._candidate)) is not None:
             loss, slopes, curve = known
             f, g = self._in_cube(self._u, loss, slopes)
-            if f < self._best_loss:
-                self.best, self._best_loss = self._u, f
+            if f < self.loss:
+                self.best, self.loss = self._u, f
             try:
                 self._u = self._search.send((f, g, self._curve_in_cube(curve)))
             except StopIteration as stop:
