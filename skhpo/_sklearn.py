@@ -15,6 +15,7 @@ name                       why not a public one
 ``get_namespace, device``  array API: indices move to the namespace of X
 ``Interval, StrOptions,    constraints of the constructor's parameters
 HasMethods``
+``InvalidParameterError``  tells a step beyond a parameter's range from other errors
 ``BaseSearchCV`` methods   listed in ``_METHODS``; they decide what scikit-learn's
                            searches do about scorers, routing, refit and results
 =========================  ====================================================
@@ -30,7 +31,12 @@ try:
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.model_selection._validation import _score as score
     from sklearn.utils._array_api import device, get_namespace
-    from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+    from sklearn.utils._param_validation import (
+        HasMethods,
+        Interval,
+        InvalidParameterError,
+        StrOptions,
+    )
     from sklearn.utils.metaestimators import _safe_split as safe_split
     from sklearn.utils.validation import _check_method_params as check_method_params
 
@@ -56,6 +62,7 @@ __all__ = [
     "BaseSearchCV",
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "MultimetricScorer",
     "StrOptions",
     "check_method_params",

@@ -207,8 +207,8 @@ class Evaluator:
         if (
             self.prefix is not None
             and unit.context is None
-            and self._base_cannot_write
             and self._scorer_cannot_write
+            and self._leaves_data_alone(estimator, unit)
         ):
             stripped = self.prefix.strip(unit.split, estimator, train, test)
         if stripped is None:
@@ -255,6 +255,9 @@ class Evaluator:
     def _may_share(self, estimator, unit):
         if unit.context is not None or not self.splits.may_share(estimator):
             return False
+        return self._leaves_data_alone(estimator, unit)
+
+    def _leaves_data_alone(self, estimator, unit):
         if all(
             isinstance(value, _SCALARS) and "copy" not in name
             for name, value in unit.params.items()

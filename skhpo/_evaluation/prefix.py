@@ -3,6 +3,8 @@
 import itertools
 from uuid import uuid4
 
+import numpy as np
+from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
 
 from skhpo._evaluation.splits import MAX_SHARED_BYTES
@@ -134,8 +136,11 @@ def _draws(transformer):
 
 
 def _n_bytes(X):
-    if hasattr(X, "nbytes"):
+    """Tell how large X is; too large if that is not known."""
+    if isinstance(X, np.ndarray):
         return X.nbytes
-    if hasattr(X, "data") and hasattr(X.data, "nbytes"):  # sparse
-        return X.data.nbytes * 2
+    if issparse(X) and hasattr(X, "data"):
+        return 2 * X.data.nbytes
+    if hasattr(X, "memory_usage"):  # pandas
+        return int(X.memory_usage().sum())
     return MAX_SHARED_BYTES + 1

@@ -4,6 +4,7 @@ import itertools
 import numbers
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import get_scorer
 
@@ -11,9 +12,14 @@ from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
 from skhpo._sklearn import BaseSearchCV, Interval, MultimetricScorer
 from skhpo.hypergradients import TABLE
-from skhpo.hypergradients.differentiate import Chain, Differentiator, differentiable
+from skhpo.hypergradients.differentiate import (
+    Chain,
+    Differentiator,
+    differentiable,
+    requested,
+)
 from skhpo.hypergradients.losses import loss_of
-from skhpo.space import Space, check_names
+from skhpo.space import Real, Space, check_names
 from skhpo.strategies.gradient import GradientStrategy
 
 # Combinations of the other hyperparameters that are looked at for something smooth.
@@ -227,8 +233,8 @@ class HypergradSearch(BaseSearch):
             metric=self.refit if isinstance(self.refit, str) else None,
         )
 
-    def _smooth_names(self, fixed, names):
-        estimator = clone(self.estimator).set_params(**clone(fixed, safe=False))
+    def _smooth_names(self, params, names):
+        estimator = clone(self.estimator).set_params(**clone(params, safe=False))
         return differentiable(estimator, names)
 
     def _check_something_smooth(self, space):
@@ -242,7 +248,9 @@ class HypergradSearch(BaseSearch):
                 )
             )
             for values in itertools.islice(choices, _N_CHECKED):
-                if self._smooth_names(dict(zip(rest, values, strict=True)), free):
+                fixed = dict(zip(rest, values, strict=True))
+                middle = {name: branch[name].from_unit(0.5) for name in free}
+                if self._smooth_names({**fixed, **middle}, free):
                     return
         known = ", ".join(cls.__name__ for cls in TABLE)
         raise ValueError(
@@ -261,7 +269,7 @@ class HypergradSearch(BaseSearch):
         for branch in space.branches:
             free, _ = _split(branch)
             names.update(free)
-            if len(free) == 1 and len(space.branches) == 1:
+            if len(space.branches) == len(free) == 1 and type(branch[free[0]]) is Real:
                 (name,) = free
                 places = np.linspace(0, 1, _N_CURVE)
                 curves[name] = [branch[name].from_unit(u) for u in places]
@@ -269,11 +277,27 @@ class HypergradSearch(BaseSearch):
             sorted(names),
             self._smooth_loss(scorer),
             curves=curves,
+            weight=self._weight(scorer),
             check=self.check_gradient,
         )
         every = set().union(*space.branches)
         prefix = Prefix.of(self.estimator, every)
         return {"differentiate": differentiate, "prefix": prefix}
+
+    def _weight(self, scorer):
+        """Name the weights of the held-out samples among the score parameters."""
+        if not get_config()["enable_metadata_routing"]:
+            return "sample_weight"
+        several = isinstance(scorer, MultimetricScorer)
+        if several:
+            if not isinstance(self.refit, str):
+                return None
+            scorer = scorer._scorers[self.refit]
+        if not hasattr(scorer, "get_metadata_routing"):
+            return None
+        name = requested(scorer.get_metadata_routing().score)
+        # A lone scorer is handed them under their own name.
+        return name if several or name is None else "sample_weight"
 
     def _smooth_loss(self, scorer):
         classifier = is_classifier(self.estimator)

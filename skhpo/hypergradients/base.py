@@ -41,6 +41,8 @@ _MAX_NEWTON = 50
 _NEWTON_TOL = 1e-10
 _NEWTON_TOL_ROUGH = 1e-9
 _ROUGH = 0.1
+# So many times as long as the unknowns a step may be.
+_FAR = 100.0
 _CG_TOL = 1e-8
 _MAX_CG = 1000
 
@@ -236,7 +238,11 @@ def polish(equations, params, X):
         else:
             # Rough steps are enough, as there are more to come.
             step, goal = solve(equations, w, F, None, _ROUGH), _NEWTON_TOL_ROUGH
-        if np.linalg.norm(step) <= goal * np.linalg.norm(w):
+        length = np.linalg.norm(step)
+        if length <= goal * np.linalg.norm(w):
+            break
+        if not length <= _FAR * np.linalg.norm(equations.w):
+            # H is all but singular: what lies there is no solution of this fit.
             break
         new, F_new, length = _shorten(equations, params, X, w, step, F)
         if new is None:

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils import check_array
 
+from skhpo._sklearn import InvalidParameterError
 from skhpo.hypergradients import TABLE, nets
 from skhpo.hypergradients.base import Derivative, polish, solve
 from skhpo.hypergradients.losses import calibrated
@@ -49,10 +51,22 @@ class Differentiator:
     polished : bool, default=True
         Whether the loss is that of the equations' solution; else that of the fit as it
         is, without slopes.
+    weight : str or None, default="sample_weight"
+        Name of the weights of held-out samples among the score parameters.
     """
 
-    def __init__(self, names, loss, *, curves=None, check=False, polished=True):
+    def __init__(
+        self,
+        names,
+        loss,
+        *,
+        curves=None,
+        check=False,
+        polished=True,
+        weight="sample_weight",
+    ):
         self.names = list(names)
+        self.weight = weight
         self.polished = polished
         self.loss = loss
         self.curves = curves or {}
@@ -87,15 +101,24 @@ class Differentiator:
         X, X_new = chain.transform(train.X), chain.transform(test.X)
         weight = chain.sample_weight(train.params)
         classifier = is_classifier(chain.model)
+        if classifier and np.size(train.y) > len(train.y):
+            raise ValueError(
+                f"y has shape {np.shape(train.y)}; a classifier of several labels "
+                "cannot be differentiated. Use BayesSearch."
+            )
         equations = equations_of(chain.model)(
             chain.model,
             X,
             np.ravel(train.y) if classifier else chain.transform_target(train.y),
-            None if weight is None else np.asarray(weight, dtype=float),
+            None
+            if weight is None
+            else np.array(np.broadcast_to(weight, X.shape[0]), dtype=float),
         )
         params = chain.model.get_params(deep=False)
         held_out = partial(self._held_out, equations.kind, chain, test)
         loss, lagrangian = _solve(equations, params, X, X_new, held_out)
+        if lagrangian is None:
+            return Derivative(loss, {})
         if not self.polished:
             f = equations.outputs(equations.w, params, X, X_new)
             return Derivative(float(held_out(f)[0]), {})
@@ -113,7 +136,8 @@ class Differentiator:
         slopes = {}
         values = estimator.get_params(deep=True)
         names = [name.removeprefix(prefix) for name in self.names]
-        for name in differentiable(estimator, [n for n in names if n in values]):
+        names = [n for n in names if isinstance(values.get(n), Real)]
+        for name in differentiable(estimator, names):
             value = float(values[name])
             slope = _difference(moved, name, value)
             if first and not name.startswith(chain.prefix):
@@ -162,25 +186,24 @@ class Differentiator:
 
     def _held_out(self, kind, chain, test, f):
         """Compute the loss on the held-out part, and its derivative by the outputs."""
-        s = test.params.get("sample_weight")
-        s = np.ones(len(f)) if s is None else np.asarray(s, dtype=float)
-        s = s / s.sum()
+        s = test.params.get(self.weight)
+        s = np.broadcast_to(1.0 if s is None else np.asarray(s, float), len(f))
         y = np.asarray(test.y)
         if is_classifier(chain.model):
             y = y.ravel()
             classes = chain.model.classes_
-            unknown = np.setdiff1d(y, classes)
-            if len(unknown):
-                raise ValueError(
-                    f"The held-out part has classes {unknown.tolist()} that the "
-                    f"training part has not, so their loss has no value; use "
-                    f"stratified splits."
-                )
-            y = np.searchsorted(classes, y)
-            loss = self.loss
+            # A class that the training part lacks has no logit; it counts as missed
+            # in a score, and not in the loss.
+            known = np.isin(y, classes)
+            s = np.where(known, s, 0.0)
+            y = np.searchsorted(classes, np.where(known, y, classes[0]))
+        if not s.any():
+            return np.nan, np.zeros_like(f)
+        s = s / s.sum()
+        if is_classifier(chain.model):
             if kind == "decision":
-                return calibrated(loss, f, y, s)
-            return loss(f, y, s)
+                return calibrated(self.loss, f, y, s)
+            return self.loss(f, y, s)
         values, slopes = chain.inverse_target(f)
         loss, d_values = self.loss(values, y.reshape(len(f), -1).astype(float), s)
         return loss, d_values * slopes
@@ -190,6 +213,8 @@ def _solve(equations, params, X, X_new, held_out):
     """Give the loss at the solution, and the Lagrangian with w and u frozen."""
     w, factor = polish(equations, params, X)
     loss, d_f = held_out(equations.outputs(w, params, X, X_new))
+    if not (np.isfinite(loss) and np.isfinite(d_f).all()):
+        return float("nan"), None
     u = -equations.pullback(w, X_new, d_f)
     if len(w):
         u = solve(equations, w, u, factor)
@@ -207,19 +232,30 @@ def _point(equations, params, name, X, X_new, held_out):
     """Give value, loss and slope at another value of a parameter of the model."""
     equations = equations.at(params)
     loss, lagrangian = _solve(equations, params, X, X_new, held_out)
+    value = float(params[name])
+    if lagrangian is None:
+        return value, loss, 0.0
 
     def moved(name, value):
         return lagrangian({**params, name: value}, X, X_new)
 
-    value = float(params[name])
     return value, loss, _difference(moved, name, value)
 
 
 def _difference(function, name, value, step=STEP):
+    """Take a central difference; to one side, if the other is no valid value."""
     step *= abs(value) or 1.0
-    return float(function(name, value + step) - function(name, value - step)) / (
-        2 * step
-    )
+    try:
+        rise = function(name, value + step) - function(name, value - step)
+        return float(rise) / (2 * step)
+    except InvalidParameterError:
+        pass
+    try:
+        at = [function(name, value + k * step) for k in (0, 1, 2)]
+    except InvalidParameterError:
+        step = -step
+        at = [function(name, value + k * step) for k in (0, 1, 2)]
+    return float(-3 * at[0] + 4 * at[1] - at[2]) / (2 * step)
 
 
 def _check_converged(equations, loss, left):
@@ -333,10 +369,10 @@ class Chain:
     def sample_weight(self, params):
         """Find the weights of the model's fit among those of the whole."""
         if get_config()["enable_metadata_routing"]:
-            request = self.model.get_metadata_routing().fit.requests
-            if request.get("sample_weight") is not True:
-                return None
-            return params.get("sample_weight")
+            name = requested(self.model.get_metadata_routing().fit)
+            if name is not None and self.model is self.estimator:
+                name = "sample_weight"  # a search hands it on under its own name
+            return params.get(name)
         return params.get(
             self.fit_prefix + "sample_weight", params.get("sample_weight")
         )
@@ -381,6 +417,12 @@ class Chain:
             slopes = slopes * (inverse(f + step) - inverse(f - step)) / (2 * step)
             f = inverse(f)
         return f, slopes
+
+
+def requested(requests):
+    """Name the metadata that a method takes as its sample_weight; None for none."""
+    request = requests.requests.get("sample_weight")
+    return "sample_weight" if request is True else request or None
 
 
 def equations_of(model):

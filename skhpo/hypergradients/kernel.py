@@ -61,6 +61,8 @@ class KernelRidgeEquations(Equations):
         self._K = self._kernel(X, X, self.params)
 
     def _kernel(self, X, X2, params):
+        if not (X.shape[0] and X2.shape[0]):
+            return np.zeros((X.shape[0], X2.shape[0]))
         names = ("gamma", "degree", "coef0")
         return pairwise_kernels(
             X,
@@ -249,7 +251,7 @@ class SVREquations(SVCEquations):
         return names | {"epsilon"} if names else set()
 
     def _targets(self, estimator, y):
-        return np.asarray(y, float)
+        return np.asarray(y, float).ravel()
 
     def _weigh_classes(self, estimator, y):
         pass

@@ -41,6 +41,8 @@ _COUNTS_WEIGHTS = "sample_weight" in signature(compute_class_weight).parameters
 class Linear(Equations):
     """What the linear models share; a model gives loss and penalty as hooks."""
 
+    _at = None, None  # where products with H were last taken, and the curvature there
+
     def __init__(self, estimator, X, y, sample_weight):
         params = estimator.get_params(deep=False)
         self.params = params
@@ -76,8 +78,10 @@ class Linear(Equations):
         """Second derivative, of shape (n, k), where outputs do not mix."""
         return np.broadcast_to(self.s[:, None], eta.shape)
 
-    def _times_curvature(self, eta, change):
-        return self._curvature(eta) * change
+    def _curvature_product(self, eta):
+        """Give the function that multiplies a change of eta by the curvature."""
+        D = self._curvature(eta)
+        return lambda change: D * change
 
     def _factor_of_losses(self, params):
         return 1.0
@@ -121,9 +125,11 @@ class Linear(Equations):
         return self._pack(F_W, F_b + self._l1_intercept(params) * self.intercept_signs)
 
     def product(self, w, v):
-        W, b = self._unpack(w)
+        if self._at[0] is not w:
+            W, b = self._unpack(w)
+            self._at = w, self._curvature_product(self.X @ W.T + b)
         V, vb = self._unpack(v)
-        G = self._times_curvature(self.X @ W.T + b, self.X @ V.T + vb)
+        G = self._at[1](self.X @ V.T + vb)
         G = self._factor_of_losses(self.params) * G
         H_W = (self.X.T @ G).T + self._l2(self.params) * V
         return self._pack(H_W, G.sum(axis=0) + self._l2_intercept(self.params) * vb)
@@ -161,7 +167,7 @@ class Linear(Equations):
         H[np.diag_indices(n_own)] += self._l2(self.params)
         if self.has_intercept:
             H[-1, -1] += self._l2_intercept(self.params)
-        H[np.diag_indices_from(H)] += 1e-14 * np.trace(H) / max(len(H), 1)
+        H[np.diag_indices_from(H)] += 1e-12 * np.trace(H) / max(len(H), 1)
         try:
             return cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
@@ -208,6 +214,7 @@ class RidgeEquations(Linear):
     def at(self, params):
         other = copy(self)
         other.params = params
+        other._at = None, None
         return other
 
     def _hessian_of_losses(self, d, active):
@@ -298,7 +305,10 @@ class LogisticRegressionEquations(Linear):
         penalty, _ = _penalty(params)
         if penalty is None or not np.isfinite(estimator.C):
             return set()
-        return {"C", "l1_ratio"} if penalty == "elasticnet" else {"C"}
+        # Since 1.8 the ratio alone tells, and its ends are values like others.
+        new = params.get("penalty", "deprecated") == "deprecated"
+        mixed = estimator.solver == "saga" if new else penalty == "elasticnet"
+        return {"C", "l1_ratio"} if mixed else {"C"}
 
     def _targets(self, estimator, y):
         Y = (np.asarray(y)[:, None] == estimator.classes_).astype(float)
@@ -325,12 +335,16 @@ class LogisticRegressionEquations(Linear):
         p = expit(eta)
         return self.s[:, None] * p * (1 - p)
 
-    def _times_curvature(self, eta, change):
+    def _curvature_product(self, eta):
         if not self._mixes():
-            return self._curvature(eta) * change
+            return super()._curvature_product(eta)
         p = softmax(eta, axis=1)
-        change = change - (p * change).sum(axis=1, keepdims=True)
-        return self.s[:, None] * p * change
+        sp = self.s[:, None] * p
+
+        def multiply(change):
+            return sp * (change - np.einsum("ij,ij->i", p, change)[:, None])
+
+        return multiply
 
     def product(self, w, v):
         Hv = super().product(w, v)
@@ -493,7 +507,7 @@ class TweedieEquations(PoissonEquations):
             estimator.link == "auto" and estimator.power <= 0
         ):
             return {"alpha"} if estimator.power == 0 else set()
-        return {"alpha", "power"} if estimator.power > 1 else {"alpha"}
+        return {"alpha", "power"} if estimator.power >= 1 else {"alpha"}
 
     def __init__(self, estimator, X, y, sample_weight):
         power, link = estimator.power, estimator.link

@@ -37,6 +37,8 @@ _MAX_STRETCH = 2.5
 # Of the bracket, how near to its ends the next point may lie; and its least width.
 _MARGIN = 0.05
 _MIN_WIDTH = 0.003
+# A bracket of more than this is looked into, even if its cubic promises nothing.
+_MAX_WIDTH = 0.25
 # The least radius of the trust region, and the steps tried around a kink.
 _MIN_RADIUS = 0.005
 _POLL = 0.02
@@ -97,13 +99,16 @@ def _bracket(start):
         widths.append(width)
         if np.isfinite(a[1]) and np.isfinite(b[1]):
             t, value = _least_of_cubic(a, b)
-            if best - value <= TOLERANCE * abs(best):
+            if best - value <= TOLERANCE * abs(best) and width <= _MAX_WIDTH:
                 return AT_BOUND if t in (0.0, 1.0) else CONVERGED
         else:
-            t = (low + high) / 2
+            t, value = (low + high) / 2, -np.inf
         if width < _MIN_WIDTH:
             return CONVERGED
-        if len(widths) > 2 and width > widths[-3] / 2:
+        if width > _MAX_WIDTH and best - value <= TOLERANCE * abs(best):
+            # A cubic between two plains knows nothing of a valley.
+            t = (low + high) / 2
+        elif len(widths) > 2 and width > widths[-3] / 2:
             # One end creeps.
             t = (low + high) / 2
         t = min(max(t, low + margin * width), high - margin * width)
@@ -168,13 +173,15 @@ def _quasi_newton(start):
         return FLAT
     radius = _FIRST_STEP
     B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / radius
-    n_doubts = n_polls = 0
+    n_looks, n_doubts, n_polls = 1, 0, 0
     while True:
         step, promised = _step(u, g, B, radius)
         if promised <= TOLERANCE * abs(f):
             # The model may be stiff in directions that were never measured.
             slope = np.linalg.norm(g[_free(u, g)])
-            if n_doubts == len(u) or slope * _DOUBT <= TOLERANCE * abs(f):
+            if n_looks == 1 and not _doubtful(slope, f):
+                return FLAT
+            if n_doubts == len(u) or not _doubtful(slope, f):
                 return _reason(u)
             n_doubts += 1
             B = np.eye(len(u)) * slope / _DOUBT
@@ -193,6 +200,7 @@ def _quasi_newton(start):
             continue
         new = np.clip(u + step, 0, 1)
         f_new, g_new, *_ = yield new
+        n_looks += 1
         if not np.isfinite(f_new):
             radius = np.linalg.norm(step) / 4
             continue
@@ -204,6 +212,10 @@ def _quasi_newton(start):
         B = _update(B, new - u, g_new - g)
         if f_new < f:
             u, f, g = new, f_new, g_new
+
+
+def _doubtful(slope, f):
+    return slope * _DOUBT > TOLERANCE * abs(f)
 
 
 def _poll(u, f):

@@ -29,8 +29,8 @@ class GradientStrategy:
     n_iter : int
         Number of distinct candidates at most.
     smooth_names : callable
-        ``smooth_names(fixed, names)`` tells which of the `names` can be differentiated
-        when the others have the values `fixed`.
+        ``smooth_names(params, names)`` tells which of the `names` can be differentiated
+        at a setting.
     current : dict of str to object
         Values for any names; descents start at those that lie in the space, and in the
         middle of the dimension for the others.
@@ -86,7 +86,7 @@ class GradientStrategy:
                 return None
             for values in itertools.product(*(d.values() for d in rest.values())):
                 fixed = dict(zip(rest, values, strict=True))
-                smooth = self._smooth_names(fixed, free)
+                smooth = self._smooth_names({**fixed, **_middle(branch, free)}, free)
                 if len(smooth) < len(free):
                     return None
                 arms.append((fixed, {name: branch[name] for name in smooth}))
@@ -137,7 +137,7 @@ class GradientStrategy:
             )
             free = [name for name in params if branch[name].continuous]
             fixed = {name: v for name, v in params.items() if name not in free}
-            smooth = self._smooth_names(fixed, free)
+            smooth = self._smooth_names(params, free)
             dimensions = {name: branch[name] for name in smooth}
             fixed = {name: v for name, v in params.items() if name not in dimensions}
             start = np.array(
@@ -248,7 +248,8 @@ class Descent:
         for j, (name, dimension) in enumerate(self._dimensions.items()):
             low, high = max(u[j] - _STEP, 0), min(u[j] + _STEP, 1)
             rise = dimension.from_unit(high) - dimension.from_unit(low)
-            gradient[j] = slopes[name] * rise / (high - low)
+            # What has no slope at these settings has no effect.
+            gradient[j] = slopes.get(name, 0.0) * rise / (high - low)
         if not np.isfinite(gradient).all():
             return np.inf, np.zeros(len(u))
         return loss, gradient
@@ -264,6 +265,10 @@ class Descent:
             f, g = self._in_cube(np.array([u]), loss, {name: slope})
             points.append((u, f, float(g[0])))
         return [point for point in points if np.isfinite(point[1])]
+
+
+def _middle(branch, names):
+    return {name: branch[name].from_unit(0.5) for name in names}
 
 
 def _once(start):
@@ -284,12 +289,16 @@ def _holds(space, branch, params):
 def _mean_derivative(trial):
     """Average loss, slopes and curve over the splits; infinite if a fit failed."""
     derivatives = [split.derivative for split in trial.splits]
-    if any(derivative is None for derivative in derivatives):
+    if any(d is None or not math.isfinite(d.loss) for d in derivatives):
         return math.inf, {}, []
     loss = np.mean([derivative.loss for derivative in derivatives])
     slopes = {
         name: float(np.mean([derivative.slopes[name] for derivative in derivatives]))
         for name in derivatives[0].slopes
     }
-    curve = np.mean([derivative.curve for derivative in derivatives], axis=0)
-    return float(loss), slopes, [tuple(map(float, point)) for point in curve]
+    curves = [derivative.curve for derivative in derivatives]
+    curve = [
+        (points[0][0], *np.mean([point[1:] for point in points], axis=0).tolist())
+        for points in zip(*curves, strict=True)
+    ]
+    return float(loss), slopes, curve

@@ -354,8 +354,12 @@ def test_deprecated_penalty_holds_in_new_releases():
     assert slope == pytest.approx(other, rel=1e-5)
 
 
-def slopes_at(estimator, train, test, names, loss=CLASSIFICATION[metrics.log_loss]):
-    return Differentiator(names, loss)(fit(estimator, train), train, test).slopes
+def derivative_at(estimator, train, test, names, loss=CLASSIFICATION[metrics.log_loss]):
+    return Differentiator(names, loss)(fit(estimator, train), train, test)
+
+
+def slopes_at(*args):
+    return derivative_at(*args).slopes
 
 
 @pytest.mark.parametrize(
@@ -377,12 +381,18 @@ def test_several_classes_fitted_in_pairs_or_one_by_one_are_refused(estimator, ma
         slopes_at(estimator, train, test, ["C"])
 
 
-def test_classes_that_training_never_saw_are_refused():
+def test_classes_that_training_never_saw_do_not_count():
     X, y = data("three classes")
     order = np.argsort(y, kind="stable")
-    train, test = parts(X[order], y[order], int((y < 2).sum()))
-    with pytest.raises(ValueError, match=r"classes \[2\]"):
-        slopes_at(logistic(), train, test, ["C"])
+    n_train = int((y < 2).sum()) - 10
+    train, test = parts(X[order], y[order], n_train)
+    found = derivative_at(logistic(), train, test, ["C"])
+    known = test._replace(X=test.X[:10], y=test.y[:10])
+    expected = derivative_at(logistic(), train, known, ["C"])
+    assert found.loss == pytest.approx(expected.loss)
+    assert found.slopes == pytest.approx(expected.slopes)
+    unknown = test._replace(X=test.X[10:], y=test.y[10:])
+    assert np.isnan(derivative_at(logistic(), train, unknown, ["C"]).loss)
 
 
 # Corners -----------------------------------------------------------------------------

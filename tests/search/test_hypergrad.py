@@ -5,10 +5,17 @@ import warnings
 import numpy as np
 import pytest
 from joblib import parallel_config
-from scipy.stats import loguniform, poisson
+from scipy.stats import expon, gamma, halfnorm, loguniform, poisson
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_iris,
+    make_regression,
+)
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectPercentile
 from sklearn.kernel_approximation import Nystroem
@@ -20,8 +27,9 @@ from sklearn.linear_model import (
     Ridge,
     RidgeCV,
 )
-from sklearn.metrics import make_scorer
+from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -273,6 +281,74 @@ def test_groups_and_weights_travel():
     assert search.n_splits_ == 3
     plain = logistic(cv=GroupKFold(3)).fit(X, y, groups=groups)
     assert rows(search) != rows(plain)
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "own"])
+@pytest.mark.parametrize("several", [False, True])
+def test_weights_are_routed(name, several):
+    weight = np.random.default_rng(0).uniform(0.1, 3, len(y))
+    request = True if name == "sample_weight" else name
+    options = dict(greater_is_better=False, response_method="predict_proba")
+    with config_context(enable_metadata_routing=True):
+        estimator = LogisticRegression(max_iter=10_000)
+        estimator.set_fit_request(sample_weight=request)
+        scorer = make_scorer(log_loss, **options).set_score_request(
+            sample_weight=request
+        )
+        scoring = {"loss": scorer} if several else scorer
+        search = HypergradSearch(
+            estimator, {"C": LOG}, scoring=scoring, refit="loss" if several else True
+        )
+        search.fit(StandardScaler().fit_transform(X), y, **{name: weight})
+    assert search.best_params_["C"] == pytest.approx(0.296, abs=0.001)
+    losses = [split.derivative.loss for split in search.trials_[0].splits]
+    score = search.cv_results_[f"mean_test_{'loss' if several else 'score'}"][0]
+    assert np.mean(losses) == pytest.approx(-score, rel=1e-3)
+
+
+def test_a_step_that_writes_to_its_data_has_features_of_its_own():
+    estimator = make_pipeline(PolynomialFeatures(2, include_bias=False), Ridge(10.0))
+    space = {"ridge__copy_X": [False], "ridge__alpha": Real(1e-3, 1e2, log=True)}
+    search = HypergradSearch(estimator, space).fit(X_diabetes, y_diabetes)
+    for params, score in zip(rows(search), scores_of(search), strict=True):
+        params = {"ridge__alpha": params["ridge__alpha"]}
+        alone = clone(estimator).set_params(**params)
+        assert score == cross_val_score(alone, X_diabetes, y_diabetes).mean()
+
+
+@pytest.mark.parametrize("distribution", [expon(scale=10), gamma(2), halfnorm(0, 10)])
+def test_distributions_without_an_end(distribution):
+    search = HypergradSearch(Ridge(), {"alpha": distribution})
+    assert search.fit(X_diabetes, y_diabetes).best_score_ > 0.48
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space"),
+    [
+        (SVC(), [{"C": LOG}, {"C": LOG, "gamma": LOG}]),
+        (LogisticRegression(C=np.inf), {"C": LOG}),
+        (GaussianNB(), {"var_smoothing": Real(0, 1)}),
+        (
+            LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+            {"shrinkage": Real(0, 1)},
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*:sklearn.exceptions.ConvergenceWarning")
+def test_values_at_the_ends_and_values_that_are_replaced(estimator, space):
+    search = HypergradSearch(estimator, space, n_iter=12, cv=3)
+    assert search.fit(StandardScaler().fit_transform(X), y).best_score_ > 0.9
+
+
+def test_no_solution_far_from_the_fit_is_followed():
+    wide = make_regression(60, 100, n_informative=10, noise=30, random_state=1)
+    estimator = make_pipeline(StandardScaler(), Lasso(alpha=0.01, max_iter=50_000))
+    space = {"lasso__alpha": Real(1e-3, 1e3, log=True)}
+    search = HypergradSearch(estimator, space, scoring="neg_mean_squared_error")
+    search.fit(*wide)
+    for trial, score in zip(search.trials_, scores_of(search), strict=True):
+        losses = [split.derivative.loss for split in trial.splits]
+        assert np.mean(losses) == pytest.approx(-score, rel=0.05)
 
 
 def test_it_can_be_nested():
