@@ -290,7 +290,7 @@ def test_weights_are_routed(name, several):
     request = True if name == "sample_weight" else name
     options = dict(greater_is_better=False, response_method="predict_proba")
     with config_context(enable_metadata_routing=True):
-        estimator = LogisticRegression(max_iter=10_000)
+        estimator = LogisticRegression(tol=1e-8, max_iter=10_000)
         estimator.set_fit_request(sample_weight=request)
         scorer = make_scorer(log_loss, **options).set_score_request(
             sample_weight=request
