@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("oracle")
 
 # Imported by the tests that need torch, never collected.
-collect_ignore = ["torch_net.py"]
+collect_ignore = ["torch_net.py", "hypergradients/torch_modules.py"]
 
 
 @pytest.fixture
