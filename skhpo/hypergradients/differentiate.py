@@ -157,7 +157,7 @@ class Differentiator:
 
     def _compare(self, estimator, train, test, shown, name, slope):
         """Raise unless a slope is close to a difference of tight fits."""
-        only_loss = Differentiator([], self.loss, polished=False)
+        only_loss = Differentiator([], self.loss, polished=False, weight=self.weight)
         params = estimator.get_params(deep=True)
         tight = {}
         for key, value in params.items():

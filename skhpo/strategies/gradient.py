@@ -132,9 +132,7 @@ class GradientStrategy:
                 self._reason = self._model.exhausted_reason
                 return
             params = candidates[0].params
-            branch = next(
-                b for b in self.space.branches if _holds(self.space, b, params)
-            )
+            branch = next(b for b in self.space.branches if _holds(b, params))
             free = [name for name in params if branch[name].continuous]
             fixed = {name: v for name, v in params.items() if name not in free}
             smooth = self._smooth_names(params, free)
@@ -275,7 +273,8 @@ def _once(start):
     yield start
 
 
-def _holds(space, branch, params):
+def _holds(branch, params):
+    """Tell whether a setting lies in a branch."""
     if branch.keys() != params.keys():
         return False
     try:
