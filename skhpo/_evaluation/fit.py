@@ -269,14 +269,14 @@ class Evaluator:
 def _cannot_write(value):
     """Tell whether `value` leaves the data it is given as they are.
 
-    True for scikit-learn's own classes (exact type, all the way down) that are not
+    True for scikit-learn's classes and ours (exact type, all the way down) that are not
     told to save a copy; they are tested to accept read-only data. A function of the
     user's may do anything.
     """
     if isinstance(value, list | tuple):
         return all(_cannot_write(item) for item in value)
     if hasattr(value, "get_params") and not isinstance(value, type):
-        return type(value).__module__.startswith("sklearn.") and all(
+        return type(value).__module__.startswith(("sklearn.", "skhpo.")) and all(
             _cannot_write(param) and not ("copy" in name and param is False)
             for name, param in value.get_params(deep=False).items()
         )

@@ -88,8 +88,9 @@ class Differentiator:
 
         Returns
         -------
-        derivative : Derivative
-            Loss, and its slope for each of the names that the estimator has.
+        derivative : Derivative or None
+            Loss, and its slope for each of the names that the estimator has; None if
+            there are names, and it can be differentiated by none.
 
         Raises
         ------
@@ -97,6 +98,12 @@ class Differentiator:
             If the estimator, or a step in front of it, is not smooth there.
         """
         chain = Chain(estimator)
+        values = estimator.get_params(deep=True)
+        names = [name.removeprefix(prefix) for name in self.names]
+        names = [n for n in names if isinstance(values.get(n), Real)]
+        names = differentiable(estimator, names)
+        if self.names and not names:
+            return None
         chain.check_training_features()
         X, X_new = chain.transform(train.X), chain.transform(test.X)
         weight = chain.sample_weight(train.params)
@@ -134,10 +141,7 @@ class Differentiator:
             return lagrangian(params, *moved_X)
 
         slopes = {}
-        values = estimator.get_params(deep=True)
-        names = [name.removeprefix(prefix) for name in self.names]
-        names = [n for n in names if isinstance(values.get(n), Real)]
-        for name in differentiable(estimator, names):
+        for name in names:
             value = float(values[name])
             slope = _difference(moved, name, value)
             if first and not name.startswith(chain.prefix):

@@ -131,8 +131,12 @@ def _bracket_from(here, look):
     while True:
         if g == 0:
             return FLAT
-        if u == (1.0 if direction > 0 else 0.0):
+        bound = 1.0 if direction > 0 else 0.0
+        if u == bound:
             return AT_BOUND
+        if abs(g * (bound - u)) <= TOLERANCE * abs(f):
+            # All the way there the slope as it is promises nothing.
+            return CONVERGED
         new = yield from look(min(max(u + direction * step, 0.0), 1.0))
         if not np.isfinite(new[1]) or new[2] * direction >= 0 or new[1] > f:
             return (here, new) if direction > 0 else (new, here)

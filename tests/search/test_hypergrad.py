@@ -30,14 +30,14 @@ from sklearn.linear_model import (
 from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     PolynomialFeatures,
     StandardScaler,
     TargetEncoder,
 )
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 from skhpo import BlockScaler, HypergradSearch, Integer, Real
 
@@ -179,6 +179,36 @@ def test_choices_are_tried_around_it():
 
 def rows(search):
     return search.cv_results_["params"]
+
+
+def test_a_branch_without_a_gradient_is_one_candidate():
+    forest = RandomForestClassifier(5, random_state=0)
+    hinge = LinearSVC(C=0.01, loss="hinge", max_iter=100_000)
+    space = [{"model__C": LOG}, {"model": [forest, hinge]}]
+    estimator = Pipeline(
+        [("scale", StandardScaler()), ("model", LogisticRegression(max_iter=1000))]
+    )
+    search = HypergradSearch(estimator, space, n_iter=40, cv=3).fit(X, y)
+    assert len([p for p in rows(search) if "model" in p]) == 2
+    assert search.trials_[-1].splits[0].derivative is None
+
+
+def test_steps_before_a_block_scaler_are_fitted_once(monkeypatch):
+    columns = ColumnTransformer([("all", StandardScaler(), list(range(10)))])
+    estimator = make_pipeline(columns, BlockScaler({"a": [0, 1, 2]}), Ridge())
+    space = {"blockscaler__a": Real(0.1, 10, log=True), "ridge__alpha": LOG}
+    search = HypergradSearch(estimator, space, cv=3)
+    seen = []
+    fit_transform = ColumnTransformer.fit_transform
+
+    def count(self, *args, **kwargs):
+        seen.append(self)
+        return fit_transform(self, *args, **kwargs)
+
+    monkeypatch.setattr(ColumnTransformer, "fit_transform", count)
+    search.fit(X_diabetes, y_diabetes)
+    assert search.n_candidates_ > 3
+    assert len(seen) == 3 + 1  # one for each split, and the last on all data
 
 
 def test_many_choices_are_left_to_a_model():
