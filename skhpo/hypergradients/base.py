@@ -204,7 +204,7 @@ def solve(equations, w, rhs, factor, rtol=1e-7):
             x += factor(left)
         return x
     H = LinearOperator(2 * (len(w),), matvec=lambda v: equations.product(w, v))
-    x, _ = cg(H, rhs, maxiter=_MAX_CG, **{_RTOL: rtol})
+    x, _ = cg(H, rhs, maxiter=_MAX_CG, atol=0.0, **{_RTOL: rtol})
     return x
 
 
