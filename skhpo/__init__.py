@@ -2,7 +2,6 @@
 
 from skhpo._search.bayes import BayesSearch
 from skhpo._search.grid import GridSearch
-from skhpo._search.hypergrad import HypergradSearch
 from skhpo._search.random import RandomSearch
 from skhpo.preprocessing import BlockScaler
 from skhpo.space import Categorical, Integer, Real
@@ -19,3 +18,12 @@ __all__ = [
     "RandomSearch",
     "Real",
 ]
+
+
+def __getattr__(name):
+    # It brings all the models that it can differentiate, which most programs leave be.
+    if name == "HypergradSearch":
+        from skhpo._search.hypergrad import HypergradSearch
+
+        return HypergradSearch
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
