@@ -97,8 +97,8 @@ class Prefix:
         -------
         stripped : tuple of (estimator, Part, Part) or None
             The rest, not fitted, and the parts with features in place of X and its own
-            fit parameters. None where the features are too large to keep, or
-            other steps have fit parameters too.
+            fit parameters. None where features were found too large to keep, or other
+            steps have fit parameters too.
         """
         if not all(name.startswith(self._names) for name in train.params):
             return None
@@ -106,13 +106,14 @@ class Prefix:
             front = estimator[: self._n_steps]
             X = front.fit_transform(train.X, train.y)
             features = X, front.transform(test.X)
-            n_bytes = sum(
-                map(_n_bytes, itertools.chain(features, *self._kept.values()))
-            )
-            if n_bytes > MAX_SHARED_BYTES:
-                return None
-            self._kept[split] = features
-        X, X_test = self._kept[split]
+            kept = filter(None, self._kept.values())
+            n_bytes = sum(map(_n_bytes, itertools.chain(features, *kept)))
+            self._kept[split] = features if n_bytes <= MAX_SHARED_BYTES else None
+        elif self._kept[split] is None:
+            return None
+        else:
+            features = self._kept[split]
+        X, X_test = features
         params = {
             name.removeprefix(self.before): value
             for name, value in train.params.items()

@@ -233,8 +233,7 @@ class RidgeClassifierEquations(RidgeEquations):
     kind = "decision"
 
     def _targets(self, estimator, y):
-        Y = 2.0 * (np.asarray(y)[:, None] == estimator.classes_) - 1
-        return Y[:, 1:] if Y.shape[1] == 2 else Y
+        return 2 * _one_hot(estimator, y) - 1
 
 
 class ElasticNetEquations(Linear):
@@ -311,10 +310,8 @@ class LogisticRegressionEquations(Linear):
         return {"C", "l1_ratio"} if mixed else {"C"}
 
     def _targets(self, estimator, y):
-        Y = (np.asarray(y)[:, None] == estimator.classes_).astype(float)
-        if Y.shape[1] == 2:
-            return Y[:, 1:]
-        if estimator.solver == "liblinear":
+        Y = _one_hot(estimator, y)
+        if Y.shape[1] > 1 and estimator.solver == "liblinear":
             raise ValueError(
                 "LogisticRegression(solver='liblinear') fits several classes one by "
                 "one, which has no smooth probabilities; use solver='lbfgs'."
@@ -374,6 +371,12 @@ class LogisticRegressionEquations(Linear):
         return self._l2(params) / params["intercept_scaling"] ** 2
 
 
+def _one_hot(estimator, y):
+    """Mark the class of each row; of two classes the second, in one column."""
+    Y = (np.asarray(y)[:, None] == estimator.classes_).astype(float)
+    return Y[:, 1:] if Y.shape[1] == 2 else Y
+
+
 def _weights_of_classes(estimator, y, sample_weight):
     counted = {"sample_weight": sample_weight} if _COUNTS_WEIGHTS else {}
     classes = estimator.classes_
@@ -415,8 +418,7 @@ class LinearSVCEquations(Linear):
             self.S = np.where(self.y > 0, self.S, s[:, None])
 
     def _targets(self, estimator, y):
-        Y = 2.0 * (np.asarray(y)[:, None] == estimator.classes_) - 1
-        return Y[:, 1:] if Y.shape[1] == 2 else Y
+        return 2 * _one_hot(estimator, y) - 1
 
     def _class_weights(self, estimator, y, sample_weight):
         return _weights_of_classes(estimator, y, sample_weight)

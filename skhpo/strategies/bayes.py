@@ -3,7 +3,6 @@
 import itertools
 import reprlib
 import warnings
-from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
@@ -100,7 +99,7 @@ class BayesStrategy:
         else:
             self._surrogate = deepcopy(surrogate)
         self._seen = set()
-        self._pending = deque()  # model points, in the order of their proposal
+        self._pending = {}  # key -> model point, in the order of their proposal
         self._points, self._scores = [], []  # of the trials told
         if self.n_candidates < n_iter:
             self.exhausted_reason = "search space exhausted"
@@ -126,23 +125,22 @@ class BayesStrategy:
                 break
             if candidate.key not in self._seen:
                 self._seen.add(candidate.key)
-                self._pending.append(self._model_space.encode(candidate.params))
+                point = self._model_space.encode(candidate.params)
+                self._pending[candidate.key] = point
                 candidates.append(candidate)
         return candidates
 
     def tell(self, trials):
-        """Learn the scores of trials, in the order of their proposal."""
+        """Learn the scores of trials, those that were proposed elsewhere included."""
         for trial in trials:
-            self._points.append(self._pending.popleft())
+            key = trial.candidate.key
+            if key in self._pending:
+                point = self._pending.pop(key)
+            else:
+                self._seen.add(key)
+                point = self._model_space.encode(trial.params)
+            self._points.append(point)
             self._scores.append(_mean_score(trial, self._metric))
-
-    def observe(self, trial):
-        """Learn from a trial that may have been proposed elsewhere."""
-        if self._pending:
-            self._pending.clear()
-        self._seen.add(trial.candidate.key)
-        self._points.append(self._model_space.encode(trial.candidate.params))
-        self._scores.append(_mean_score(trial, self._metric))
 
     def predictor(self):
         """Give what the surrogate makes of all trials told.
@@ -170,7 +168,7 @@ class BayesStrategy:
         """Make the most promising candidate that is new; None if there is none."""
         number = len(self._seen)
         rng = np.random.default_rng([self._seed, number])
-        pending = np.array(self._pending).reshape(
+        pending = np.array([*self._pending.values()]).reshape(
             len(self._pending), self._domain.n_columns
         )
         told, losses = self._told()

@@ -162,8 +162,8 @@ class GradientStrategy:
         """Learn losses and slopes."""
         for trial in trials:
             self._seen[trial.candidate.key] = _mean_derivative(trial)
-            if self._model is not None:
-                self._model.observe(trial)
+        if self._model is not None:
+            self._model.tell(trials)
 
     def known(self, candidate):
         """Give loss and slopes of a candidate; None before it is told."""

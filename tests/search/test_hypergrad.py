@@ -211,6 +211,24 @@ def test_steps_before_a_block_scaler_are_fitted_once(monkeypatch):
     assert len(seen) == 3 + 1  # one for each split, and the last on all data
 
 
+def test_features_too_large_to_keep_are_made_once_for_each_fit(monkeypatch):
+    seen = []
+    fit_transform = PolynomialFeatures.fit_transform
+
+    def count(self, *args, **kwargs):
+        seen.append(self)
+        return fit_transform(self, *args, **kwargs)
+
+    estimator = make_pipeline(PolynomialFeatures(2), StandardScaler(), Ridge())
+    search = HypergradSearch(estimator, {"ridge__alpha": LOG}, cv=3)
+    kept = clone(search).fit(X_diabetes, y_diabetes)
+    monkeypatch.setattr("skhpo._evaluation.prefix.MAX_SHARED_BYTES", 1000)
+    monkeypatch.setattr(PolynomialFeatures, "fit_transform", count)
+    search.fit(X_diabetes, y_diabetes)
+    np.testing.assert_array_equal(scores_of(search), scores_of(kept))
+    assert len(seen) == search.n_fits_ + 1
+
+
 def test_many_choices_are_left_to_a_model():
     space = {
         "selectpercentile__percentile": Integer(5, 100),
@@ -267,6 +285,7 @@ def test_several_metrics_follow_the_one_of_refit():
     ):
         search.fit(X, y)
     search.set_params(smooth_scoring="neg_log_loss").fit(X, y)
+    assert rows(search) == rows(logistic().fit(X, y))
 
 
 def test_an_own_loss_is_followed():
