@@ -53,6 +53,8 @@ class SplitResult:
     derivative : Derivative, default=None
         A smooth held-out ``loss``, smaller is better, and its ``slopes`` by
         hyperparameter, when the search follows gradients.
+    limit : float, default=None
+        Seconds of ``fit_timeout``, when the fit was killed for it.
     """
 
     test_scores: float | dict[str, float]
@@ -62,6 +64,7 @@ class SplitResult:
     error: str | None = None
     stop: bool = False
     derivative: object = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,3 +4,8 @@
 is text, one JSON object on each line, to which records are only ever added. Nothing in
 it is executed, unpickled or imported.
 """
+
+from skhpo.checkpoint.journal import Checkpoint
+from skhpo.checkpoint.reading import read_checkpoint
+
+__all__ = ["Checkpoint", "read_checkpoint"]

@@ -258,7 +258,7 @@ def _functions(value):
     """List the functions of the user's in an attribute: itself, or what it wraps."""
     if isinstance(value, FunctionType):
         return [value]
-    if isinstance(value, type) or isinstance(value, (MethodType, ModuleType)):
+    if isinstance(value, (type, MethodType, ModuleType)):
         return []
     found = []
     for name in _WRAPPED:

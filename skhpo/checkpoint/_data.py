@@ -7,7 +7,6 @@ tensors are understood by their attributes, never imported.
 import hashlib
 
 import numpy as np
-import scipy.sparse
 
 from skhpo.checkpoint._forms import NoFormError, packages
 

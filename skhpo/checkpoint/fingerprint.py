@@ -196,8 +196,8 @@ class _Walk:
         path = "".join(f"[{s}]" if isinstance(s, int) else s for s in self._steps)
         raise UnstableError(
             f"{path} ({kind}) {error}, so that it cannot be recognised in another run. "
-            "Use something else, or give Checkpoint a version, and another one whenever "
-            "this changes."
+            "Use something else, or give Checkpoint a version, and another version "
+            "whenever this changes."
         ) from error.__cause__
 
 
