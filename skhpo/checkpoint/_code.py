@@ -129,7 +129,8 @@ def _class_body(cls):
             continue
         functions = [Body(function) for function in _functions(value)]
         if functions or _is_constant(value):
-            parts.append((f".{name}", Pair(name, functions or value)))
+            content = [class_name(type(value)), functions] if functions else value
+            parts.append((f".{name}", Pair(name, content)))
     return "class body", parts
 
 
