@@ -260,7 +260,9 @@ VALUES = {
     "frozen": FrozenEstimator(fitted(LogisticRegression())),
     "otherwise frozen": FrozenEstimator(fitted(LogisticRegression(), X**2)),
     "frozen tree": FrozenEstimator(fitted(DecisionTreeClassifier(random_state=0))),
-    "frozen pipeline": FrozenEstimator(make_pipeline(StandardScaler(), SVC()).fit(X, y)),
+    "frozen pipeline": FrozenEstimator(
+        make_pipeline(StandardScaler(), SVC()).fit(X, y)
+    ),
     "own": Own(),
     "own other": Own(a=[1]),
     "own class": Own,
@@ -361,7 +363,10 @@ TWINS = {
         FrozenEstimator(fitted(LinearRegression(n_jobs=1))),
         FrozenEstimator(fitted(LinearRegression(n_jobs=2))),
     ),
-    "slices of frames": (frame(a=[2, 3]), frame(a=[1, 2, 3])[1:].reset_index(drop=True)),
+    "slices of frames": (
+        frame(a=[2, 3]),
+        frame(a=[1, 2, 3])[1:].reset_index(drop=True),
+    ),
     "chunks": (pl.Series([1, 2]), pl.concat([pl.Series([1]), pl.Series([2])])),
     "closures": (adder(1), adder(1)),
 }

@@ -79,7 +79,9 @@ def test_what_makes_no_difference_does_not_count(first, second):
     assert fingerprint(first) == fingerprint(second)
 
 
-@pytest.mark.parametrize("kind", ["SVC", "pipeline", "own", "lambda", "frozen", "output"])
+@pytest.mark.parametrize(
+    "kind", ["SVC", "pipeline", "own", "lambda", "frozen", "output"]
+)
 def test_a_clone_has_the_digest_of_the_original(kind):
     assert fingerprint(clone(VALUES[kind])) == fingerprint(VALUES[kind])
 
@@ -316,7 +318,11 @@ def test_every_row_cell_and_name_of_a_frame_counts(rng):
     frame["c"] = frame["b"].astype("category")
     digests = {fingerprint(frame), fingerprint(frame[::-1])}
     for i in range(len(frame)):
-        for column, value in {"a": 9.0, "b": "v", "c": "z" if i % 4 < 3 else "x"}.items():
+        for column, value in {
+            "a": 9.0,
+            "b": "v",
+            "c": "z" if i % 4 < 3 else "x",
+        }.items():
             other = frame.copy()
             other.loc[i, column] = value
             digests.add(fingerprint(other))
