@@ -8,27 +8,58 @@ This module is the only reader of ``n_jobs``, and knows no parameter names.
 
 import threading
 import time
-from collections import deque
+import warnings
+from collections import Counter, deque
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from typing import NamedTuple
 
 from joblib import effective_n_jobs, parallel_config
+from joblib.externals.loky.process_executor import BrokenProcessPool
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
 from skhpo._evaluation.fit import Unit
+from skhpo._evaluation.isolate import Workers, die_with_parent
 from skhpo._evaluation.transport import pack, unpack
 from skhpo.trial import Trial
 
 STOPPED_BY_CALLBACK = "stopped by a callback"
+TIMED_OUT = "timeout reached"
+INTERRUPTED = "interrupted"
+
+# A fit that was begun so often, and never ended, may be what kills the process.
+MAX_BEGUN = 3
 
 # Where nothing is fed back, a task is cut to last about so long: below, sending it
 # costs more than it does; above, workers wait for one another at the end.
 TASK_SECONDS = 0.15
 
+# Units of a task where each finished task is recorded.
+MAX_RECORDED_SIZE = 2
+
 # What a worker does when every proposal waits for a result.
 NAP_SECONDS = 0.005
+
+
+class Outcome(NamedTuple):
+    """What a search has found.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        In the order in which they were proposed. Those that were cut off by a limit
+        are among them, if there are limits.
+    reason : str
+        Why the search ended.
+    interruption : KeyboardInterrupt, SystemExit or None
+        What ended it, to be raised again.
+    """
+
+    trials: list
+    reason: str
+    interruption: BaseException | None = None
 
 
 def run(
@@ -39,6 +70,10 @@ def run(
     n_jobs=None,
     pre_dispatch="2*n_jobs",
     new_context=None,
+    on_trial=None,
+    timeout=None,
+    fit_timeout=None,
+    journal=None,
 ):
     """Ask, evaluate and tell until there is a reason to stop.
 
@@ -59,36 +94,87 @@ def run(
         ``new_context(number, params, split, detached)`` gives the place where
         callbacks are told about a fit, or None. Detached ones can be pickled while
         others are being made.
+    on_trial : callable, default=None
+        Called with each trial, in order, in the main thread.
+    timeout, fit_timeout : float or None, default=None
+        Seconds for the search and for one fit. With either, fits run in processes that
+        can be killed.
+    journal : Journal, default=None
+        Has the results of fits that were made before, and records those made now.
 
     Returns
     -------
-    trials : list of Trial
-        In the order in which they were proposed.
-    reason : str
-        Why the search ended.
+    outcome : Outcome
+        Trials, and why there are no more.
+
+    Raises
+    ------
+    ValueError
+        If a limit is set and the workers of the active backend cannot be killed.
     """
+    start = time.monotonic()
     n_workers = effective_n_jobs(n_jobs)
     backend, _ = get_active_backend()
-    in_process = getattr(backend, "supports_sharedmem", False)
-    inline = n_workers == 1 and type(backend).__module__.startswith("joblib._parallel")
+    ours = type(backend).__module__.startswith("joblib._parallel")
+    limited = timeout is not None or fit_timeout is not None
+    if limited and not ours:
+        name, limit = ("fit_timeout", fit_timeout)
+        if timeout is not None:
+            name, limit = "timeout", timeout
+        raise ValueError(
+            f"{name} = {limit!r} cannot be kept on the joblib backend "
+            f"{type(backend).__name__}, whose workers are not ours to kill. Leave it "
+            "out, or use one of joblib's own backends."
+        )
+    in_process = getattr(backend, "supports_sharedmem", False) and not limited
+    inline = n_workers == 1 and ours and not limited
     schedule = _Schedule(
         strategy,
         evaluator,
         n_splits=n_splits,
         n_workers=n_workers,
         new_context=new_context,
-        lookahead=1 if inline else 64,
+        on_trial=on_trial,
+        journal=journal,
+        fit_timeout=fit_timeout,
+        lookahead=1 if n_workers == 1 and ours else 64,
         detached=not (inline or in_process),
         one_thread=inline or not in_process,
     )
-    if inline:
-        _run_inline(schedule, evaluator)
-    else:
-        if strategy.max_pending is not None or pre_dispatch == "all":
-            pre_dispatch = "2*n_jobs"
-        _run_parallel(schedule, _task_maker(evaluator, backend), n_jobs, pre_dispatch)
-    schedule.finish()
-    return schedule.trials, schedule.reason or strategy.exhausted_reason
+    interruption = None
+    try:
+        if limited:
+            deadline = None if timeout is None else start + timeout
+            _run_isolated(schedule, evaluator, n_workers, fit_timeout, deadline)
+        elif inline:
+            _run_inline(schedule, evaluator)
+        else:
+            if strategy.max_pending is not None or pre_dispatch == "all":
+                pre_dispatch = "2*n_jobs"
+            try:
+                make_task = _task_maker(evaluator, backend)
+                _run_parallel(schedule, make_task, n_jobs, pre_dispatch)
+            except BrokenProcessPool as error:
+                _report_broken_pool(error)
+                schedule.put_back()
+                _run_isolated(schedule, evaluator, n_workers)
+    except (KeyboardInterrupt, SystemExit) as exception:
+        interruption = exception
+        schedule.end(INTERRUPTED)
+    finally:
+        schedule.close()
+    trials = schedule.finish(keep_parts=limited)
+    return Outcome(trials, schedule.reason or strategy.exhausted_reason, interruption)
+
+
+def _report_broken_pool(error):
+    warnings.warn(
+        "A worker process of joblib died. The fits that were under way are made again, "
+        "and the rest with them, in processes of which each is watched; one that dies "
+        f"again fails alone. joblib says: {str(error).strip()}",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 class _Schedule:
@@ -105,6 +191,9 @@ class _Schedule:
         n_splits,
         n_workers,
         new_context,
+        on_trial,
+        journal,
+        fit_timeout,
         lookahead,
         detached,
         one_thread,
@@ -117,6 +206,9 @@ class _Schedule:
         self._n_splits = n_splits
         self._n_workers = n_workers
         self._new_context = new_context
+        self._on_trial = on_trial
+        self._journal = journal
+        self._fit_timeout = fit_timeout
         self._lookahead = lookahead
         self._detached = detached
         self._feeds_back = strategy.max_pending is not None
@@ -127,6 +219,10 @@ class _Schedule:
         self._open = deque()  # proposed and not finished, in order
         self._pending = {}  # the same by number, if they are evaluated themselves
         self._first = {}  # key -> number of the candidate that had it first
+        self._n_met = Counter()  # candidates by name in the journal
+        self._in_flight = {}  # units by number and split
+        self._suspects = deque()  # units that may kill the process
+        self._isolated = None
         self._unit_seconds = None
         self._task_size = 1
 
@@ -135,9 +231,24 @@ class _Schedule:
         """Whether no unit will be added to the queue any more."""
         return self._exhausted or self.reason is not None
 
+    @property
+    def complete(self):
+        """Whether there is nothing left to do, as far as is known."""
+        return not self._open and (
+            self.ended or self._n_asked == self._strategy.n_candidates
+        )
+
     def fill(self):
         """Propose candidates until enough units wait, as far as the lag allows."""
-        # Results are read in order, so one long fit may hold up many finished ones:
+        self._propose()
+        while self._suspects:
+            unit = self._suspects.popleft()
+            self._note_begin([unit])
+            self.record([unit], [self._evaluate_alone(unit)])
+            self._propose()
+
+    def _propose(self):
+        # Where results are read in order, one long fit may hold up many finished ones:
         # the queue has to last until then.
         n_wanted = self._n_workers * max(self._lookahead, 4 * self._task_size)
         while len(self.queue) < n_wanted and not self.ended:
@@ -173,37 +284,103 @@ class _Schedule:
                 group = number
         entry = _Entry(number, candidate, group, [None] * self._n_splits)
         self._open.append(entry)
-        if group == number:
-            self._pending[number] = entry
-            self.queue.extend(
-                self._unit(entry, split) for split in range(self._n_splits)
-            )
+        if group != number:
+            return
+        if self._journal is not None:
+            # Two candidates may be the same and yet give other scores.
+            name = self._journal.key(candidate.params)
+            self._n_met[name] += 1
+            n_met = self._n_met[name]
+            entry.key = name if n_met == 1 else f"{name}-{n_met}"
+        self._pending[number] = entry
+        for split in range(self._n_splits):
+            unit = self._unit(entry, split)
+            result = self._recorded(unit)
+            if result is not None:
+                self._evaluator.repeat(unit, result)
+                self._take_in(unit, result)
+            elif self._n_begun(unit) >= MAX_BEGUN:
+                self._suspects.append(unit)
+            else:
+                self.queue.append(unit)
 
     def _unit(self, entry, split):
         params, context = entry.candidate.params, None
         if self._new_context is not None:
             context = self._new_context(entry.number, params, split, self._detached)
-        return Unit(entry.number, params, split, context)
+        return Unit(entry.number, params, split, context, entry.key)
+
+    def _recorded(self, unit):
+        """Find the result of a fit that was made before."""
+        if self._journal is None:
+            return None
+        result = self._journal.recorded(unit.key, unit.split)
+        if result is None or result.limit is None:
+            return result
+        # It was killed; now it may have more time.
+        limit = self._fit_timeout
+        return result if limit is not None and limit <= result.limit else None
+
+    def _n_begun(self, unit):
+        if self._journal is None:
+            return 0
+        return self._journal.n_begun(unit.key, unit.split)
+
+    def _note_begin(self, units):
+        if self._journal is not None and units:
+            self._journal.begin([(u.key, u.params, u.split) for u in units])
+
+    def _evaluate_alone(self, unit):
+        """Evaluate a unit in a process of its own, as it may be one that kills."""
+        if self._isolated is None:
+            self._isolated = Workers(self._evaluator, 1)
+        if unit.context is not None and not self._detached:
+            unit = self._unit_detached(unit)
+        return self._isolated.evaluate(unit)
+
+    def _unit_detached(self, unit):
+        context = self._new_context(unit.number, unit.params, unit.split, True)
+        return unit._replace(context=context)
 
     def take(self):
         """Cut the next task from the queue; an empty one if nothing waits."""
         # Towards the end tasks shrink, so that workers end together.
         size = min(self._task_size, -(-len(self.queue) // (4 * self._n_workers)))
+        if self._journal is not None:
+            # What is lost with a worker is what has not been recorded.
+            size = min(size, MAX_RECORDED_SIZE)
         units = []
         while len(units) < size:
             try:
                 units.append(self.queue.popleft())
             except IndexError:  # the search has just been stopped
                 break
+        self._in_flight.update(((u.number, u.split), u) for u in units)
+        self._note_begin(units)
         return units
 
-    def record(self, unit, result):
-        """Take in the result of one unit, and finish what is complete."""
+    def put_back(self, units=None):
+        """Queue units again that were taken and not evaluated; None for all."""
+        if units is None:
+            units = [*self._in_flight.values()]
+        if self.reason is None:
+            self.queue.extendleft(reversed(units))
+
+    def record(self, units, results):
+        """Take in the results of units, and finish what is complete."""
+        units = [self._in_flight.pop((u.number, u.split), u) for u in units]
+        if self._journal is not None and units:
+            named = [(u.key, u.params, u.split) for u in units]
+            self._journal.end(named, results)
+        for unit, result in zip(units, results, strict=True):
+            self._take_in(unit, result)
+        self._close()
+
+    def _take_in(self, unit, result):
         entry = self._pending.get(unit.number)
         if entry is not None:  # else the search ended before this candidate
             entry.results[unit.split] = result
             entry.n_missing -= 1
-            self._close()
 
     def measure(self, n_units, seconds):
         """Learn from a task how many units the next ones should hold."""
@@ -226,18 +403,55 @@ class _Schedule:
                 splits = self.trials[entry.group].splits
                 for number, result in enumerate(splits):
                     self._evaluator.repeat(self._unit(entry, number), result)
-            self.trials.append(
-                Trial(entry.number, entry.candidate, splits, entry.group)
-            )
+            trial = Trial(entry.number, entry.candidate, splits, entry.group)
+            self.trials.append(trial)
+            if self._on_trial is not None:
+                self._on_trial(trial)
             if any(result.stop for result in splits):
-                self.reason = STOPPED_BY_CALLBACK
-                self.queue.clear()
-                self._pending.clear()
+                self.end(STOPPED_BY_CALLBACK)
+                self._open.clear()
 
-    def finish(self):
-        """Tell the strategy what it has not been told."""
+    def end(self, reason):
+        """Take no more units."""
+        self.reason = reason
+        self.queue.clear()
+        self._suspects.clear()
+
+    def close(self):
+        """Let go of a process that was needed."""
+        if self._isolated is not None:
+            self._isolated.kill()
+
+    def finish(self, *, keep_parts):
+        """Collect what a clock or a signal has left, and tell the strategy the rest.
+
+        Parameters
+        ----------
+        keep_parts : bool
+            Whether candidates count that lack some splits.
+
+        Returns
+        -------
+        trials : list of Trial
+            All of them; their numbers are rows.
+        """
+        rows = {trial.number: trial.number for trial in self.trials}
+        for entry in self._open:
+            splits = tuple(entry.results)
+            if entry.group != entry.number:
+                if entry.group not in rows:
+                    continue
+                splits = self.trials[rows[entry.group]].splits
+            n_done = sum(result is not None for result in splits)
+            if n_done == len(splits) or (keep_parts and n_done):
+                row = rows[entry.number] = len(self.trials)
+                trial = Trial(row, entry.candidate, splits, rows[entry.group])
+                self.trials.append(trial)
         with _on_its_own(self._one_thread):
-            self._strategy.tell(self.trials[self._n_told :])
+            self._strategy.tell(
+                [trial for trial in self.trials[self._n_told :] if not trial.cut_off]
+            )
+        return self.trials
 
 
 @contextmanager
@@ -269,23 +483,53 @@ def _blas_threads():
 class _Entry:
     """A candidate that has been proposed and is not finished."""
 
-    __slots__ = ("candidate", "group", "n_missing", "number", "results")
+    __slots__ = ("candidate", "group", "key", "n_missing", "number", "results")
 
     def __init__(self, number, candidate, group, results):
         self.number = number
         self.candidate = candidate
         self.group = group
         self.results = results
+        self.key = None
         self.n_missing = len(results) if group == number else 0
 
 
 def _run_inline(schedule, evaluator):
     """Evaluate in this thread, unit by unit."""
     schedule.fill()
-    while schedule.queue:
-        unit = schedule.queue.popleft()
-        schedule.record(unit, evaluator.evaluate(unit))
+    while units := schedule.take():
+        for unit in units:
+            schedule.record([unit], [evaluator.evaluate(unit)])
         schedule.fill()
+
+
+def _run_isolated(schedule, evaluator, n_workers, fit_timeout=None, deadline=None):
+    """Evaluate in processes that can be killed."""
+    workers = Workers(evaluator, n_workers, fit_timeout)
+    try:
+        while True:
+            if deadline is not None and time.monotonic() >= deadline:
+                if not schedule.complete:
+                    schedule.end(TIMED_OUT)
+                break
+            schedule.fill()
+            if schedule.reason is not None:
+                break
+            workers.feed(schedule.take)
+            if not workers.busy:
+                break
+            done, returned = workers.collect(deadline)
+            schedule.put_back(returned)
+            for unit, result in done:
+                schedule.measure(1, result.fit_time + result.score_time)
+                schedule.record([unit], [result])
+    except BaseException:
+        workers.kill()
+        raise
+    if workers.busy:
+        workers.kill()
+    else:
+        workers.close()
 
 
 def _run_parallel(schedule, make_task, n_jobs, pre_dispatch):
@@ -294,29 +538,36 @@ def _run_parallel(schedule, make_task, n_jobs, pre_dispatch):
         pre_dispatch=pre_dispatch,
         batch_size=1,
     )
-    try:
-        parallel = Parallel(return_as="generator", **options)
-    except ValueError:
-        # The backend cannot give results one by one.
-        _run_rounds(schedule, make_task, Parallel(**options))
-    else:
+    for order in ("generator_unordered", "generator"):
+        try:
+            parallel = Parallel(return_as=order, **options)
+        except ValueError:
+            # joblib before 1.4 gives results in order only, and some backends cannot
+            # give them one by one.
+            continue
         _run_stream(schedule, make_task, parallel)
+        return
+    _run_rounds(schedule, make_task, Parallel(**options))
 
 
 def _run_stream(schedule, make_task, parallel):
     """Feed workers from the queue while results come in."""
+    over = False
 
     def tasks():
         # joblib asks for tasks in whatever thread a result arrives, holding its lock:
         # this may neither compute nor wait.
-        while schedule.queue or not schedule.ended:
+        while not over and (schedule.queue or not schedule.ended):
             units = schedule.take()
             yield make_task(units) if units else delayed(_nap)()
 
     schedule.fill()
-    for task in parallel(tasks()):
-        _record(schedule, *task)
-        schedule.fill()
+    try:
+        for task in parallel(tasks()):
+            _record(schedule, *task)
+            schedule.fill()
+    finally:
+        over = True
 
 
 def _run_rounds(schedule, make_task, parallel):
@@ -335,8 +586,7 @@ def _run_rounds(schedule, make_task, parallel):
 
 def _record(schedule, units, results, seconds):
     schedule.measure(len(units), seconds)
-    for unit, result in zip(units, results, strict=True):
-        schedule.record(unit, result)
+    schedule.record(units, results)
 
 
 def _task_maker(evaluator, backend):
@@ -360,6 +610,7 @@ def _evaluate(units, evaluator):
 
 
 def _evaluate_packed(units, *arrays):
+    die_with_parent()
     return _evaluate(units, unpack(arrays))
 
 

@@ -1,11 +1,13 @@
 """Trials -> ``cv_results_``, and the report of fits that failed."""
 
-import reprlib
 import warnings
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 from sklearn.exceptions import FitFailedWarning
+
+from skhpo.trial import shortened
 
 # Failed candidates that a message names; the others are in ``trials_``.
 MAX_NAMED = 10
@@ -28,13 +30,13 @@ def name_error_scores(trials, error_score):
     trials : list of Trial
         The same, with a dict of scores also for fits that failed.
     """
-    results = (result for trial in trials for result in trial.splits)
+    results = (result for trial in trials for result in trial.done.values())
     named = next((result for result in results if result.error is None), None)
     if named is None or not isinstance(named.test_scores, dict):
         return trials
 
     def rename(result):
-        if result.error is None:
+        if result is None or result.error is None:
             return result
         scores = dict.fromkeys(named.test_scores, error_score)
         train_scores = None if result.train_scores is None else dict(scores)
@@ -48,25 +50,103 @@ def name_error_scores(trials, error_score):
     ]
 
 
-def tabulate(trials, n_splits, format_results):
+def tabulate(trials, n_splits, format_results, *, limited=False):
     """Lay out the trials as scikit-learn's ``cv_results_``.
 
     Parameters
     ----------
     trials : list of Trial
-        At least one, each with all its splits.
+        At least one with all its splits.
     n_splits : int
         Number of splits.
     format_results : callable
         scikit-learn's own ``_format_results``.
+    limited : bool, default=False
+        Whether a limit was set: then there are the columns ``status`` and
+        ``n_splits_done``, and trials may be cut off. They stand behind the others.
 
     Returns
     -------
     results : dict of str to (masked) array or list
         One row for each trial.
     """
+    complete = [trial for trial in trials if not trial.cut_off]
+    results = _format(complete, n_splits, format_results)
+    if limited:
+        if len(complete) < len(trials):
+            results = _with_parts(results, trials, n_splits, format_results)
+        results["status"] = np.array([trial.status for trial in trials])
+        results["n_splits_done"] = np.array([trial.n_splits_done for trial in trials])
+    return results
+
+
+def rows_of_complete(trials):
+    """Tell which rows of the table hold candidates with all their splits."""
+    return [row for row, trial in enumerate(trials) if not trial.cut_off]
+
+
+def complete_rows(results, trials):
+    """Leave the rows out that lack splits.
+
+    Parameters
+    ----------
+    results : dict of str to (masked) array or list
+        As tabulated.
+    trials : list of Trial
+        The same ones.
+
+    Returns
+    -------
+    results : dict of str to (masked) array or list
+        Ranks are as before: those without all splits come last.
+    """
+    rows = rows_of_complete(trials)
+    return {
+        name: [column[row] for row in rows]
+        if isinstance(column, list)
+        else column[np.array(rows, dtype=int)]
+        for name, column in results.items()
+    }
+
+
+def _format(trials, n_splits, format_results):
     out = [_as_dict(result) for trial in trials for result in trial.splits]
     return format_results([trial.params for trial in trials], n_splits, out)
+
+
+def _with_parts(results, trials, n_splits, format_results):
+    """Add rows for the trials that lack some splits.
+
+    Their scores have no mean, as those of the others are means over other splits, and
+    they rank last.
+    """
+    rows = rows_of_complete(trials)
+    filled = [_fill(trial) for trial in trials]
+    with warnings.catch_warnings():
+        # What is to be said of the complete ones has been said.
+        warnings.simplefilter("ignore")
+        every = _format(filled, n_splits, format_results)
+    for name, column in every.items():
+        if name == "params" or name.startswith("param_"):
+            continue
+        if name.startswith("rank_"):
+            column[:] = len(rows) + 1
+        elif name.startswith(("mean_", "std_")) and not name.endswith("_time"):
+            column[:] = np.nan
+        elif name.startswith("split"):
+            number = int(name.removeprefix("split").partition("_")[0])
+            missing = [trial.splits[number] is None for trial in trials]
+            column[missing] = np.nan
+        column[rows] = results[name]
+    return every
+
+
+def _fill(trial):
+    """Put one of its results in the place of those that a trial lacks."""
+    if not trial.cut_off:
+        return trial
+    one = next(iter(trial.done.values()))
+    return replace(trial, splits=tuple(split or one for split in trial.splits))
 
 
 def _as_dict(result):
@@ -134,7 +214,7 @@ def _candidates_text(trials):
             causes.setdefault(_cause(error), []).append(str(split))
         for cause, splits in causes.items():
             lines.append(
-                f"{_short.repr(trial.params)}, split{'s' * (len(splits) > 1)} "
+                f"{shortened(trial.params)}, split{'s' * (len(splits) > 1)} "
                 f"{', '.join(splits)}: {cause}\n"
             )
     if len(failed) > MAX_NAMED:
@@ -146,8 +226,3 @@ def _cause(error):
     """Find the first line of the message that ends a traceback."""
     lines = error.rpartition("Traceback (most recent call last):\n")[2].splitlines()
     return next((line for line in lines if not line.startswith(" ")), error)
-
-
-_short = reprlib.Repr()
-_short.maxdict = 10
-_short.maxstring = _short.maxother = 60

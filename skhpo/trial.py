@@ -5,10 +5,15 @@ A strategy proposes a :class:`Candidate`; evaluation answers with one
 :class:`Trial`. All three are frozen: whoever holds one may keep it.
 """
 
+import reprlib
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
+
+_SHORT = reprlib.Repr()
+_SHORT.maxdict = 10
+_SHORT.maxstring = _SHORT.maxother = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,9 @@ class Trial:
         Row of the candidate in ``cv_results_``.
     candidate : Candidate
         What was evaluated.
-    splits : tuple of SplitResult
-        One result for each split, in the order of the splits.
+    splits : tuple of (SplitResult or None)
+        One result for each split, in the order of the splits; None where the search
+        ended before.
     group : int
         Number of the trial whose fits answered for this one: its own number,
         unless it repeats an earlier candidate.
@@ -86,7 +92,7 @@ class Trial:
 
     number: int
     candidate: Candidate
-    splits: tuple[SplitResult, ...]
+    splits: tuple[SplitResult | None, ...]
     group: int
 
     @property
@@ -95,21 +101,59 @@ class Trial:
         return self.candidate.params
 
     @property
+    def done(self):
+        """dict of int to SplitResult : Results by split, as far as there are any."""
+        return {
+            number: split
+            for number, split in enumerate(self.splits)
+            if split is not None
+        }
+
+    @property
     def n_splits_done(self):
         """int : Number of splits that were evaluated, failed fits included."""
-        return len(self.splits)
+        return len(self.done)
+
+    @property
+    def cut_off(self):
+        """bool : Whether the search ended before the last split."""
+        return None in self.splits
 
     @property
     def errors(self):
-        """dict of int to str : Traceback of the fit, for each split that failed."""
+        """dict of int to str : Cause by split, for each fit that failed."""
         return {
             number: split.error
-            for number, split in enumerate(self.splits)
+            for number, split in self.done.items()
             if split.error is not None
         }
 
     @property
     def status(self):
-        """str : "failed" if the fits of all splits failed, else "complete"."""
-        failed = all(split.error is not None for split in self.splits)
-        return "failed" if failed else "complete"
+        """str : "complete", "failed" or "timeout".
+
+        "failed" if the fits of all splits failed; "timeout" if the search ended before
+        the last split, or all fits failed and one of them for ``fit_timeout``.
+        """
+        if self.cut_off:
+            return "timeout"
+        if any(split.error is None for split in self.splits):
+            return "complete"
+        limited = any(split.limit is not None for split in self.splits)
+        return "timeout" if limited else "failed"
+
+
+def shortened(params):
+    """Write a setting for a message.
+
+    Parameters
+    ----------
+    params : dict of str to object
+        What ``set_params`` receives.
+
+    Returns
+    -------
+    text : str
+        Its repr; what is long is cut.
+    """
+    return _SHORT.repr(params)

@@ -68,7 +68,7 @@ def evaluator(estimator=None, scoring="r2", **options):
 
 def learn(max_pending, n_candidates=12, **options):
     strategy = Learner(n_candidates, max_pending)
-    trials, reason = run(strategy, evaluator(), n_splits=N_SPLITS, **options)
+    trials, reason, _ = run(strategy, evaluator(), n_splits=N_SPLITS, **options)
     return strategy, trials, reason
 
 
@@ -168,7 +168,7 @@ def test_a_grid_of_any_size_starts_at_once():
 
     asked = []
     strategy = First(Space({"alpha": Integer(1, 10**12)}, name="param_grid"))
-    trials, _ = run(strategy, evaluator(), n_splits=N_SPLITS)
+    trials, _, _ = run(strategy, evaluator(), n_splits=N_SPLITS)
     assert strategy.n_candidates == 10**12
     assert [trial.params["alpha"] for trial in trials] == list(
         range(1, len(trials) + 1)

@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 from skhpo._evaluation.stops import watch_callbacks
 from skhpo._sklearn import MultimetricScorer, score
-from skhpo.trial import SplitResult
+from skhpo.trial import SplitResult, shortened
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
@@ -33,12 +33,15 @@ class Unit(NamedTuple):
         Which split.
     context : CallbackContext or None
         Where scikit-learn's callbacks are told about this fit.
+    key : str or None
+        Name of the candidate in the checkpoint.
     """
 
     number: int
     params: dict
     split: int
     context: object = None
+    key: str | None = None
 
 
 class Evaluator:
@@ -189,6 +192,42 @@ class Evaluator:
             unit.context.call_on_fit_task_end(**told)
         if self.verbose > 1:
             print(_end_line(self, unit, result))
+
+    def lost(self, unit, cause, seconds, limit=None):
+        """Make the result of a unit whose process is gone.
+
+        Parameters
+        ----------
+        unit : Unit
+            What was lost.
+        cause : str
+            Name of an exception, a colon, and what happened.
+        seconds : float
+            How long the fit had taken.
+        limit : float, default=None
+            The ``fit_timeout`` that it was killed for.
+
+        Returns
+        -------
+        result : SplitResult
+            Failed, with ``error_score``.
+
+        Raises
+        ------
+        RuntimeError or TimeoutError
+            If failures are to be raised; it names the candidate.
+        """
+        if self.error_score == "raise":
+            kind = RuntimeError if limit is None else TimeoutError
+            what = f"{shortened(unit.params)}, split {unit.split}"
+            raise kind(f"{cause.partition(': ')[2]}, in the fit of {what}")
+        train_scores = self._error_scores() if self.return_train_score else None
+        result = SplitResult(
+            self._error_scores(), train_scores, seconds, 0.0, cause, limit=limit
+        )
+        if self.verbose > 1:
+            print(_end_line(self, unit, result))
+        return result
 
     def repeats_itself(self, params):
         """Tell whether two evaluations of `params` must give the same scores.

@@ -1,23 +1,55 @@
 """What all searches share: ``fit`` on the engine, everything else scikit-learn's."""
 
+import numbers
+import os
 import time
+import warnings
 from abc import abstractmethod
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 
+import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import check_random_state, get_tags, indexable
 
-from skhpo._engine import run
+from skhpo._engine import TIMED_OUT, run
 from skhpo._evaluation.fit import Evaluator
 from skhpo._evaluation.splits import Splits
-from skhpo._results import name_error_scores, report_failures, tabulate
+from skhpo._results import (
+    complete_rows,
+    name_error_scores,
+    report_failures,
+    rows_of_complete,
+    tabulate,
+)
 from skhpo._search.callbacks import CallbackTasks
+from skhpo._search.interruption import one_interruption
 from skhpo._sklearn import (
     BaseSearchCV,
+    Interval,
     MultimetricScorer,
     check_method_params,
     fit_context,
+)
+from skhpo.checkpoint import Checkpoint
+
+# Parameters that may change from one run to the next of a search with a checkpoint.
+# Of the splitter only the splits matter; a grid may grow, as candidates are known by
+# their parameters.
+_MAY_CHANGE = frozenset(
+    [
+        "checkpoint",
+        "cv",
+        "fit_timeout",
+        "n_iter",
+        "n_jobs",
+        "param_grid",
+        "pre_dispatch",
+        "refit",
+        "timeout",
+        "verbose",
+    ]
 )
 
 _NO_FITS = (
@@ -33,9 +65,25 @@ class BaseSearch(BaseSearchCV):
     tried.
     """
 
+    _parameter_constraints = {
+        **BaseSearchCV._parameter_constraints,
+        "timeout": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "fit_timeout": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "checkpoint": [str, os.PathLike, Checkpoint, None],
+    }
+
     @abstractmethod
-    def _make_strategy(self):
-        """Check the space and build the strategy; called once in each ``fit``.
+    def _make_strategy(self, random_state, n_planned):
+        """Check the space and build the strategy; called in each ``fit``.
+
+        Parameters
+        ----------
+        random_state : int, RandomState instance or None
+            That of the search, or of its first run.
+        n_planned : int or None
+            How many candidates the first run was to have, if not all. What is tried
+            first may depend on it, so that a search that goes on with more begins
+            alike.
 
         Returns
         -------
@@ -112,58 +160,100 @@ class BaseSearch(BaseSearchCV):
 
         estimator = clone(self.estimator)
         options = self._evaluation(scorer)
-        strategy = self._make_strategy()
-        indices = self._draw_splits(X, y, routed.splitter.split)
-        n_splits = len(indices)
-        self._print_plan(strategy.n_candidates, n_splits)
-
-        tasks.begin_search(strategy.n_candidates, n_splits)
-        evaluator = Evaluator(
-            estimator,
-            Splits(
-                X,
-                y,
-                indices,
-                fit_params=routed.estimator.fit,
-                score_params=routed.scorer.score,
-            ),
-            scorer=scorer,
-            return_train_score=self.return_train_score,
-            error_score=self.error_score,
-            verbose=self.verbose,
-            n_candidates=strategy.n_candidates,
-            search=self if tasks.new_evaluation is not None else None,
-            **options,
-        )
-        start = time.perf_counter()
-        trials, reason = run(
-            strategy,
-            evaluator,
-            n_splits=n_splits,
-            n_jobs=self.n_jobs,
-            pre_dispatch=self.pre_dispatch,
-            new_context=tasks.new_evaluation,
-        )
-        search_time = time.perf_counter() - start
+        random_state = getattr(self, "random_state", None)
+        n_planned = getattr(self, "n_iter", None)
+        journal = None
+        if self.checkpoint is None:
+            strategy = self._make_strategy(random_state, n_planned)
+            indices = self._draw_splits(X, y, routed.splitter.split)
+        else:
+            self._check_space()
+            indices = self._draw_splits(X, y, routed.splitter.split)
+            journal = self._open_checkpoint(X, y, params, indices)
+        with journal or nullcontext():
+            if journal is not None:
+                if random_state is None:
+                    random_state = journal.seed
+                strategy = self._make_strategy(random_state, journal.n_iter)
+            n_splits = len(indices)
+            self._print_plan(strategy.n_candidates, n_splits)
+            evaluator = Evaluator(
+                estimator,
+                Splits(
+                    X,
+                    y,
+                    indices,
+                    fit_params=routed.estimator.fit,
+                    score_params=routed.scorer.score,
+                ),
+                scorer=scorer,
+                return_train_score=self.return_train_score,
+                error_score=self.error_score,
+                verbose=self.verbose,
+                n_candidates=strategy.n_candidates,
+                search=self if tasks.new_evaluation is not None else None,
+                **options,
+            )
+            tasks.begin_search(strategy.n_candidates, n_splits)
+            with one_interruption():
+                start = time.perf_counter()
+                outcome = run(
+                    strategy,
+                    evaluator,
+                    n_splits=n_splits,
+                    n_jobs=self.n_jobs,
+                    pre_dispatch=self.pre_dispatch,
+                    new_context=tasks.new_evaluation,
+                    timeout=self.timeout,
+                    fit_timeout=self.fit_timeout,
+                    journal=journal,
+                )
+                search_time = time.perf_counter() - start
+                self._forget()
+                if outcome.interruption is not None:
+                    self._keep_what_there_is(outcome, n_splits, refit_metric)
+        if outcome.interruption is not None:
+            raise outcome.interruption
         tasks.end_search()
+        multimetric = isinstance(scorer, MultimetricScorer)
+        self.scorer_ = scorer._scorers if multimetric else scorer
+        self.search_time_ = search_time
+        self._set_results(outcome, n_splits, refit_metric)
+        self._keep(strategy)
+        if self.refit:
+            self._refit(estimator, X, y, routed.estimator.fit, tasks)
+        tasks.end()
+        return self
+
+    def _forget(self):
+        """Drop what an earlier fit has left, so that nothing of two is mixed."""
+        for name in [*vars(self)]:
+            if name.endswith("_") and not name.startswith("_"):
+                delattr(self, name)
+
+    def _set_results(self, outcome, n_splits, refit_metric):
+        """Set the attributes that hold results, from what the engine gives."""
+        trials = outcome.trials
+        n_complete = len(rows_of_complete(trials))
+        if outcome.reason == TIMED_OUT and not n_complete:
+            raise ValueError(
+                f"timeout = {self.timeout!r} s was over before one candidate had been "
+                "evaluated on all splits. Give more time, or a checkpoint, from which "
+                "the search goes on when it is fitted again."
+            )
         if not trials:
             raise ValueError(_NO_FITS)
-
         report_failures(trials, self.error_score)
         trials = name_error_scores(trials, self.error_score)
         # A callable of the user's shows only now whether it gives several metrics.
-        first_scores = trials[0].splits[0].test_scores
+        first_scores = next(iter(trials[0].done.values())).test_scores
         self.multimetric_ = isinstance(first_scores, dict)
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(first_scores)
             refit_metric = self.refit
-        results = tabulate(trials, n_splits, self._format_results)
-        self._choose_best(results, refit_metric)
-        if self.refit:
-            self._refit(estimator, X, y, routed.estimator.fit, tasks)
-
-        multimetric = isinstance(scorer, MultimetricScorer)
-        self.scorer_ = scorer._scorers if multimetric else scorer
+        limited = self.timeout is not None or self.fit_timeout is not None
+        results = tabulate(trials, n_splits, self._format_results, limited=limited)
+        self._choose_best(results, trials, refit_metric)
         self.cv_results_ = results
         self.n_splits_ = n_splits
         self.trials_ = trials
@@ -171,11 +261,44 @@ class BaseSearch(BaseSearchCV):
         self.n_fits_ = sum(
             trial.n_splits_done for trial in trials if trial.group == trial.number
         )
-        self.search_time_ = search_time
-        self.stop_reason_ = reason
-        self._keep(strategy)
-        tasks.end()
-        return self
+        self.stop_reason_ = outcome.reason
+
+    def _keep_what_there_is(self, outcome, n_splits, refit_metric):
+        """Set the results of a search that was interrupted, as far as there are any."""
+        if rows_of_complete(outcome.trials):
+            # Whatever is wrong with them, the interruption is what is raised.
+            with suppress(Exception):
+                self._set_results(outcome, n_splits, refit_metric)
+
+    def _check_space(self):
+        """Raise for a space that is no good, before there is a file."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._make_strategy(0, getattr(self, "n_iter", None))
+
+    def _open_checkpoint(self, X, y, fit_params, indices):
+        """Open the file of this search, new or to be resumed."""
+        checkpoint = self.checkpoint
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(checkpoint)
+        params = self.get_params(deep=False)
+        aspects = {
+            "search": type(self),
+            "X": X,
+            "y": y,
+            "fit parameters": fit_params,
+            "cv": indices,
+            **{name: v for name, v in params.items() if name not in _MAY_CHANGE},
+        }
+        seed = None
+        if params.get("random_state", 0) is None:
+            seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
+        return checkpoint.open(
+            {name: checkpoint.fingerprint(v, name=name) for name, v in aspects.items()},
+            n_splits=len(indices),
+            n_iter=params.get("n_iter"),
+            seed=seed,
+        )
 
     def _draw_splits(self, X, y, split_params):
         """Draw the splits, once for the whole search."""
@@ -200,9 +323,16 @@ class BaseSearch(BaseSearchCV):
                 f" totalling {n_candidates * n_splits} fits"
             )
 
-    def _choose_best(self, results, refit_metric):
+    def _choose_best(self, results, trials, refit_metric):
         """Set ``best_*`` where scikit-learn does."""
         if not self.refit and self.multimetric_:
+            return
+        rows = rows_of_complete(trials)
+        if callable(self.refit) and len(rows) < len(trials):
+            results = complete_rows(results, trials)
+            best = self._select_best_index(self.refit, refit_metric, results)
+            self.best_index_ = rows[best]
+            self.best_params_ = results["params"][best]
             return
         self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
         if not callable(self.refit):
@@ -212,18 +342,17 @@ class BaseSearch(BaseSearchCV):
     def _refit(self, estimator, X, y, fit_params, tasks):
         """Fit the best candidate on all data."""
         # Values may be estimators, which stay as the user gave them.
-        self.best_estimator_ = clone(estimator).set_params(
-            **clone(self.best_params_, safe=False)
-        )
+        best = clone(estimator).set_params(**clone(self.best_params_, safe=False))
 
         def fit():
             start = time.time()
             if y is None:
-                self.best_estimator_.fit(X, **fit_params)
+                best.fit(X, **fit_params)
             else:
-                self.best_estimator_.fit(X, y, **fit_params)
+                best.fit(X, y, **fit_params)
             self.refit_time_ = time.time() - start
-            if hasattr(self.best_estimator_, "feature_names_in_"):
-                self.feature_names_in_ = self.best_estimator_.feature_names_in_
+            self.best_estimator_ = best
+            if hasattr(best, "feature_names_in_"):
+                self.feature_names_in_ = best.feature_names_in_
 
-        tasks.refit(self.best_estimator_, fit)
+        tasks.refit(best, fit)

@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import BaseSearchCV, HasMethods, Interval, StrOptions
+from skhpo._sklearn import HasMethods, Interval, StrOptions
 from skhpo.space import Space, check_names
 from skhpo.strategies.bayes import BayesStrategy
 
@@ -75,6 +75,19 @@ class BayesSearch(BaseSearch):
         Score of a fit that fails; "raise" raises the error.
     return_train_score : bool, default=False
         Whether the training part of each split is scored as well.
+    timeout : float, default=None
+        Seconds for the search, the fit on all data not counted. No fit starts later,
+        and those under way are stopped; the best of the candidates that were complete
+        is used, and ``cv_results_`` has the columns ``status`` and ``n_splits_done``.
+        With this or `fit_timeout`, every fit runs in a process that can be killed.
+    fit_timeout : float, default=None
+        Seconds for fitting and scoring one candidate on one split. What takes longer
+        is killed, and counts as a fit that failed.
+    checkpoint : str, path-like or Checkpoint, default=None
+        File in which every finished fit is recorded. The same search of the same data
+        goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
+        the grid. In a folder there is one file for each search, as nested searches
+        need it.
 
     Attributes
     ----------
@@ -112,11 +125,12 @@ class BayesSearch(BaseSearch):
         Names of the features. Only if the best estimator knows them.
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
-        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ("complete", "failed" when the fits of all splits failed, "timeout" when a limit
+        did it), ``splits``,
         ``errors`` (tracebacks by split) and ``group`` (its own row).
     stop_reason_ : str
         Why the search ended: "n_iter candidates evaluated",
-        "search space exhausted" or "stopped by a callback".
+        "search space exhausted", "timeout reached" or "stopped by a callback".
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int
@@ -170,7 +184,7 @@ class BayesSearch(BaseSearch):
     """
 
     _parameter_constraints = {
-        **BaseSearchCV._parameter_constraints,
+        **BaseSearch._parameter_constraints,
         "param_distributions": [dict, list],
         "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "max_pending": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -200,6 +214,9 @@ class BayesSearch(BaseSearch):
         random_state=None,
         error_score=np.nan,
         return_train_score=False,
+        timeout=None,
+        fit_timeout=None,
+        checkpoint=None,
     ):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
@@ -218,8 +235,11 @@ class BayesSearch(BaseSearch):
             error_score=error_score,
             return_train_score=return_train_score,
         )
+        self.timeout = timeout
+        self.fit_timeout = fit_timeout
+        self.checkpoint = checkpoint
 
-    def _make_strategy(self):
+    def _make_strategy(self, random_state, n_planned):
         if isinstance(self.surrogate, type):
             name = self.surrogate.__name__
             raise TypeError(
@@ -230,7 +250,8 @@ class BayesSearch(BaseSearch):
         return BayesStrategy(
             space,
             self.n_iter,
-            self.random_state,
+            random_state,
+            n_planned=n_planned,
             metric=self.refit if isinstance(self.refit, str) else None,
             max_pending=self.max_pending,
             surrogate=self.surrogate,
@@ -242,5 +263,3 @@ class BayesSearch(BaseSearch):
         predictor = strategy.predictor()
         if predictor is not None:
             self.surrogate_ = predictor
-        elif hasattr(self, "surrogate_"):  # of an earlier fit
-            del self.surrogate_

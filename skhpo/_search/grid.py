@@ -3,7 +3,6 @@
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import BaseSearchCV
 from skhpo.space import Space, check_names
 from skhpo.strategies.grid import GridStrategy
 
@@ -53,6 +52,19 @@ class GridSearch(BaseSearch):
         Score of a fit that fails; "raise" raises the error.
     return_train_score : bool, default=False
         Whether the training part of each split is scored as well.
+    timeout : float, default=None
+        Seconds for the search, the fit on all data not counted. No fit starts later,
+        and those under way are stopped; the best of the candidates that were complete
+        is used, and ``cv_results_`` has the columns ``status`` and ``n_splits_done``.
+        With this or `fit_timeout`, every fit runs in a process that can be killed.
+    fit_timeout : float, default=None
+        Seconds for fitting and scoring one candidate on one split. What takes longer
+        is killed, and counts as a fit that failed.
+    checkpoint : str, path-like or Checkpoint, default=None
+        File in which every finished fit is recorded. The same search of the same data
+        goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
+        the grid. In a folder there is one file for each search, as nested searches
+        need it.
 
     Attributes
     ----------
@@ -86,11 +98,12 @@ class GridSearch(BaseSearch):
         Names of the features. Only if the best estimator knows them.
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
-        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ("complete", "failed" when the fits of all splits failed, "timeout" when a limit
+        did it), ``splits``,
         ``errors`` (tracebacks by split) and ``group`` (the row whose fits answered for
         this one).
     stop_reason_ : str
-        Why the search ended: "all candidates evaluated" or
+        Why the search ended: "all candidates evaluated", "timeout reached" or
         "stopped by a callback".
     n_candidates_ : int
         Number of rows of ``cv_results_``.
@@ -117,7 +130,7 @@ class GridSearch(BaseSearch):
     """
 
     _parameter_constraints = {
-        **BaseSearchCV._parameter_constraints,
+        **BaseSearch._parameter_constraints,
         "param_grid": [dict, list],
     }
 
@@ -134,6 +147,9 @@ class GridSearch(BaseSearch):
         pre_dispatch="2*n_jobs",
         error_score=np.nan,
         return_train_score=False,
+        timeout=None,
+        fit_timeout=None,
+        checkpoint=None,
     ):
         super().__init__(
             estimator=estimator,
@@ -146,23 +162,29 @@ class GridSearch(BaseSearch):
             error_score=error_score,
             return_train_score=return_train_score,
         )
+        self.timeout = timeout
+        self.fit_timeout = fit_timeout
+        self.checkpoint = checkpoint
         self.param_grid = param_grid
 
-    def _make_strategy(self):
+    def _make_strategy(self, random_state, n_planned):
         space = Space(self.param_grid, name="param_grid")
         check_names(self.estimator, space)
         strategy = GridStrategy(space)
         if space.n_rows > MAX_UNBOUNDED_ROWS and not self._may_be_stopped():
             raise ValueError(
                 f"param_grid has {space.n_rows} points and nothing bounds the search. "
-                "Give fewer values, use RandomSearch with n_iter, or set a callback "
-                "that asks to stop (set_callbacks, scikit-learn 1.9)."
+                "Give fewer values, set timeout, use RandomSearch with n_iter, or set "
+                "a callback that asks to stop (set_callbacks, scikit-learn 1.9)."
             )
         return strategy
 
     def _may_be_stopped(self):
-        """Tell whether a callback may end the search: scikit-learn's own never do."""
-        return any(
+        """Tell whether a limit or a callback may end the search.
+
+        scikit-learn's own callbacks never do.
+        """
+        return self.timeout is not None or any(
             not type(callback).__module__.startswith("sklearn.")
             for callback in getattr(self, "_skl_callbacks", [])
         )

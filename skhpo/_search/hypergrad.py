@@ -10,7 +10,7 @@ from sklearn.metrics import get_scorer
 
 from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import BaseSearchCV, Interval, MultimetricScorer
+from skhpo._sklearn import Interval, MultimetricScorer
 from skhpo.hypergradients import TABLE
 from skhpo.hypergradients.differentiate import (
     Chain,
@@ -94,6 +94,19 @@ class HypergradSearch(BaseSearch):
         Score of a fit that fails; "raise" raises the error.
     return_train_score : bool, default=False
         Whether the training part of each split is scored as well.
+    timeout : float, default=None
+        Seconds for the search, the fit on all data not counted. No fit starts later,
+        and those under way are stopped; the best of the candidates that were complete
+        is used, and ``cv_results_`` has the columns ``status`` and ``n_splits_done``.
+        With this or `fit_timeout`, every fit runs in a process that can be killed.
+    fit_timeout : float, default=None
+        Seconds for fitting and scoring one candidate on one split. What takes longer
+        is killed, and counts as a fit that failed.
+    checkpoint : str, path-like or Checkpoint, default=None
+        File in which every finished fit is recorded. The same search of the same data
+        goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
+        the grid. In a folder there is one file for each search, as nested searches
+        need it.
 
     Attributes
     ----------
@@ -127,7 +140,8 @@ class HypergradSearch(BaseSearch):
         Names of the features. Only if the best estimator knows them.
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
-        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ("complete", "failed" when the fits of all splits failed, "timeout" when a limit
+        did it), ``splits``,
         ``errors`` (tracebacks by split) and ``group`` (its own row).
     stop_reason_ : str
         Why the search ended, such as "converged: the next step promises less than
@@ -177,7 +191,7 @@ class HypergradSearch(BaseSearch):
     """
 
     _parameter_constraints = {
-        **BaseSearchCV._parameter_constraints,
+        **BaseSearch._parameter_constraints,
         "param_distributions": [dict, list],
         "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "smooth_scoring": [str, callable, None],
@@ -202,6 +216,9 @@ class HypergradSearch(BaseSearch):
         random_state=None,
         error_score=np.nan,
         return_train_score=False,
+        timeout=None,
+        fit_timeout=None,
+        checkpoint=None,
     ):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
@@ -219,8 +236,11 @@ class HypergradSearch(BaseSearch):
             error_score=error_score,
             return_train_score=return_train_score,
         )
+        self.timeout = timeout
+        self.fit_timeout = fit_timeout
+        self.checkpoint = checkpoint
 
-    def _make_strategy(self):
+    def _make_strategy(self, random_state, n_planned):
         space = Space(self.param_distributions)
         check_names(self.estimator, space)
         self._check_something_smooth(space)
@@ -229,7 +249,8 @@ class HypergradSearch(BaseSearch):
             self.n_iter,
             self._smooth_names,
             self.estimator.get_params(deep=True),
-            random_state=self.random_state,
+            random_state=random_state,
+            n_planned=n_planned,
             metric=self.refit if isinstance(self.refit, str) else None,
         )
 

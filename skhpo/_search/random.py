@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import BaseSearchCV, Interval, StrOptions
+from skhpo._sklearn import Interval, StrOptions
 from skhpo.space import Space, check_names
 from skhpo.strategies.random import RandomStrategy
 
@@ -61,6 +61,19 @@ class RandomSearch(BaseSearch):
         Score of a fit that fails; "raise" raises the error.
     return_train_score : bool, default=False
         Whether the training part of each split is scored as well.
+    timeout : float, default=None
+        Seconds for the search, the fit on all data not counted. No fit starts later,
+        and those under way are stopped; the best of the candidates that were complete
+        is used, and ``cv_results_`` has the columns ``status`` and ``n_splits_done``.
+        With this or `fit_timeout`, every fit runs in a process that can be killed.
+    fit_timeout : float, default=None
+        Seconds for fitting and scoring one candidate on one split. What takes longer
+        is killed, and counts as a fit that failed.
+    checkpoint : str, path-like or Checkpoint, default=None
+        File in which every finished fit is recorded. The same search of the same data
+        goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
+        the grid. In a folder there is one file for each search, as nested searches
+        need it.
 
     Attributes
     ----------
@@ -94,12 +107,13 @@ class RandomSearch(BaseSearch):
         Names of the features. Only if the best estimator knows them.
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
-        ("complete", or "failed" when the fits of all splits failed), ``splits``,
+        ("complete", "failed" when the fits of all splits failed, "timeout" when a limit
+        did it), ``splits``,
         ``errors`` (tracebacks by split) and ``group`` (the row whose fits answered for
         this one).
     stop_reason_ : str
         Why the search ended: "n_iter candidates evaluated",
-        "search space exhausted" or "stopped by a callback".
+        "search space exhausted", "timeout reached" or "stopped by a callback".
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int
@@ -129,7 +143,7 @@ class RandomSearch(BaseSearch):
     """
 
     _parameter_constraints = {
-        **BaseSearchCV._parameter_constraints,
+        **BaseSearch._parameter_constraints,
         "param_distributions": [dict, list],
         "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "design": [StrOptions({"random", "sobol"})],
@@ -152,6 +166,9 @@ class RandomSearch(BaseSearch):
         random_state=None,
         error_score=np.nan,
         return_train_score=False,
+        timeout=None,
+        fit_timeout=None,
+        checkpoint=None,
     ):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
@@ -168,8 +185,13 @@ class RandomSearch(BaseSearch):
             error_score=error_score,
             return_train_score=return_train_score,
         )
+        self.timeout = timeout
+        self.fit_timeout = fit_timeout
+        self.checkpoint = checkpoint
 
-    def _make_strategy(self):
+    def _make_strategy(self, random_state, n_planned):
         space = Space(self.param_distributions)
         check_names(self.estimator, space)
-        return RandomStrategy(space, self.n_iter, self.random_state, self.design)
+        return RandomStrategy(
+            space, self.n_iter, random_state, self.design, n_planned=n_planned
+        )

@@ -151,7 +151,7 @@ class Checkpoint:
             content = read_open(file, path)
             if content is not None:
                 _check_aspects(content, aspects, path)
-            return Journal(path, file, content, header)
+            return Journal(path, file, content, header, self.version)
         except BaseException:
             os.close(file)
             raise
@@ -178,10 +178,13 @@ class Journal:
         What is in it; None if that is nothing.
     header : dict
         Its first record, should there be none yet.
+    version : str, default=None
+        As in :class:`Checkpoint`.
     """
 
-    def __init__(self, path, file, content, header):
+    def __init__(self, path, file, content, header, version=None):
         self.path = path
+        self._version = version
         self._file = file
         # Fits end in the thread of the search, and may begin in another.
         self._lock = threading.RLock()
@@ -218,6 +221,21 @@ class Journal:
     def n_recorded(self):
         """int : Number of fits that are recorded."""
         return len(self._results)
+
+    def key(self, params):
+        """Name a candidate by its parameters.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            What ``set_params`` receives.
+
+        Returns
+        -------
+        key : str
+            The same in every process.
+        """
+        return fingerprint(params, version=self._version, name="candidate")
 
     def recorded(self, key, split):
         """Look up the result of a fit.

@@ -54,6 +54,8 @@ class BayesStrategy:
         Settings of the space to evaluate first.
     current : dict of str to object, default=None
         Values for any names; the setting nearest to them comes next.
+    n_planned : int, default=None
+        The `n_iter` by which the design at the start is sized; None for this one.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class BayesStrategy:
         surrogate="auto",
         initial_candidates=(),
         current=None,
+        n_planned=None,
     ):
         self.space = space
         self._model_space = ModelSpace(space)
@@ -108,10 +111,11 @@ class BayesStrategy:
             self.max_pending = None
             rest = map(space.setting, space.grid())
         else:
+            n_planned = n_planned or n_iter
             n_start = max(
                 MIN_START,
-                min(self._domain.n_columns + 1, n_iter // 4),
-                min(2 * len(space.branches), n_iter // 2),
+                min(self._domain.n_columns + 1, n_planned // 4),
+                min(2 * len(space.branches), n_planned // 2),
             )
             rest = self._spread(n_start - len(first))
         self._start = itertools.chain(first, rest)
@@ -306,7 +310,7 @@ def check_settings(space, settings, what):
 
 def _mean_score(trial, metric):
     """Return the mean score over the splits; NaN if all fits failed."""
-    if trial.status == "failed":
+    if trial.status != "complete":
         return np.nan
     scores = [_score_of(split.test_scores, metric) for split in trial.splits]
     # The last bits depend on the number of threads of the fit, and would decide between

@@ -38,13 +38,23 @@ class GradientStrategy:
         Decides what the model proposes, where there is one.
     metric : str, default=None
         Name of the metric that the model maximises.
+    n_planned : int, default=None
+        The `n_iter` by which rows are shared out; None for this one.
     """
 
     needs_gradient = True
     max_pending = 1
 
     def __init__(
-        self, space, n_iter, smooth_names, current, *, random_state=None, metric=None
+        self,
+        space,
+        n_iter,
+        smooth_names,
+        current,
+        *,
+        random_state=None,
+        metric=None,
+        n_planned=None,
     ):
         self.space = space
         self.n_candidates = min(n_iter, space.n_values)
@@ -53,7 +63,7 @@ class GradientStrategy:
         self._current = current
         self._seen = {}  # key -> (loss, slopes by name), once it is told
         self._descent = None
-        arms = self._arms(n_iter)
+        arms = self._arms(n_planned or n_iter)
         if arms is None:
             self._model = BayesStrategy(
                 space,
@@ -62,6 +72,7 @@ class GradientStrategy:
                 metric=metric,
                 max_pending=1,
                 current=current,
+                n_planned=n_planned,
             )
             self._descents = self._modelled()
         else:

@@ -36,6 +36,8 @@ class RandomStrategy:
         candidates are then drawn before the first fit, as RandomizedSearchCV does.
     design : {"random", "sobol"}, default="random"
         Independent draws, or a scrambled Sobol sequence over the unit cube [1]_.
+    n_planned : int, default=None
+        The `n_iter` of which the candidates are the first ones; None for this one.
 
     References
     ----------
@@ -45,7 +47,7 @@ class RandomStrategy:
     needs_gradient = False
     max_pending = None
 
-    def __init__(self, space, n_iter, random_state, design="random"):
+    def __init__(self, space, n_iter, random_state, design="random", n_planned=None):
         self.space = space
         self.n_iter = n_iter
         self.n_candidates = count_candidates(space, n_iter)
@@ -53,7 +55,7 @@ class RandomStrategy:
         self._seen = set()
         rng = check_random_state(random_state)
         draw = _sobol_candidates if design == "sobol" else _random_candidates
-        self._candidates = self._distinct(draw(space, n_iter, rng))
+        self._candidates = self._distinct(draw(space, n_planned or n_iter, rng))
         if not isinstance(random_state, int | np.integer):
             self._candidates = iter(list(self._candidates))
 

@@ -1,0 +1,533 @@
+"""Fits in processes that can be killed, whatever they are doing.
+
+A worker is a fresh interpreter that reads the evaluator once, from files that all
+workers map into memory, and then units from a pipe. It leads a session of its own, so
+that killing its process group takes along what a fit has started. It learns that the
+search is over when the pipe closes; where it is deep in a fit and cannot listen, a
+guard, which does nothing but wait for the death of the process of the search, kills it.
+
+The standard ``multiprocessing`` is not used, as its workers import the user's script
+again, and cannot be started from workers of their own kind.
+"""
+
+import contextlib
+import mmap
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import warnings
+from multiprocessing import Pipe, current_process, parent_process
+from multiprocessing.connection import Connection, wait
+
+import numpy as np
+from joblib import cpu_count, parallel_config
+from sklearn import get_config, set_config
+
+from skhpo._evaluation.transport import cloudpickle, pack, unpack
+
+# What the libraries read that start threads of their own.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+_SHARED_MEMORY = "/dev/shm"
+
+# Seconds that an idle worker has for its own cleaning up, and seconds that a dying one
+# has to end, so that what killed it can be told.
+_GRACE = 2.0
+_LAST_BREATH = 0.2
+
+# How often a worker of joblib looks whether the search is still there.
+_WATCH_SECONDS = 0.5
+
+# Workers that may die before they have done anything.
+_MAX_FALSE_STARTS = 3
+
+_IS_POSIX = os.name == "posix"
+
+# The guard: kills the process groups and removes the folders that it was told of and
+# not told to forget. It imports next to nothing, and starts in a few milliseconds.
+_GUARD = """
+import os, shutil, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+known = {}
+for line in sys.stdin:
+    verb, kind, what = line.rstrip("\\n").split(" ", 2)
+    if verb == "guard":
+        known[what] = kind
+    else:
+        known.pop(what, None)
+for what, kind in known.items():
+    try:
+        if kind == "group":
+            os.killpg(int(what), signal.SIGKILL)
+        else:
+            shutil.rmtree(what)
+    except OSError:
+        pass
+"""
+
+
+class Workers:
+    """Processes that evaluate units, and can be killed at any moment.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        What evaluates a unit.
+    n_workers : int
+        How many processes.
+    fit_timeout : float or None
+        Seconds that one unit may take.
+    """
+
+    def __init__(self, evaluator, n_workers, fit_timeout=None):
+        self._evaluator = evaluator
+        self._n_workers = n_workers
+        self._fit_timeout = fit_timeout
+        self._n_false_starts = 0
+        self._workers = []
+        arrays = pack((evaluator, get_config(), [*warnings.filters], n_workers > 1))
+        self._folder = _make_folder(sum(array.nbytes for array in arrays))
+        self._guard = _Guard()
+        try:
+            self._guard.tell("guard", "folder", self._folder)
+            self._sources = _write(arrays, self._folder)
+            self._workers += [self._start() for _ in range(n_workers)]
+        except BaseException:
+            self.kill()
+            raise
+
+    def _start(self):
+        return _Worker(self._sources, self._guard, self._n_workers)
+
+    @property
+    def busy(self):
+        """Whether units are under way."""
+        return any(worker.units for worker in self._workers)
+
+    def feed(self, take):
+        """Give units to workers that have none.
+
+        Parameters
+        ----------
+        take : callable
+            Returns a list of units, empty if there are none.
+        """
+        for worker in self._workers:
+            if not worker.units:
+                units = take()
+                if not units:
+                    return
+                worker.submit(units)
+
+    def collect(self, deadline=None):
+        """Wait for something to happen.
+
+        Parameters
+        ----------
+        deadline : float, default=None
+            When to stop waiting, by ``time.monotonic``.
+
+        Returns
+        -------
+        done : list of (Unit, SplitResult)
+            What has been evaluated, or lost with its process.
+        returned : list of Unit
+            Units that were waiting behind a fit whose process is gone.
+        """
+        done, returned = [], []
+        readable = {worker.connection: worker for worker in self._workers}
+        for connection in wait([*readable], self._patience(deadline)):
+            worker = readable[connection]
+            try:
+                done += [self._judge(*report) for report in worker.read()]
+            except EOFError:
+                worker.expire()
+                lost = self._replace(worker, returned)
+                if lost is not None:
+                    cause = f"RuntimeError: the process of the fit {worker.cause}"
+                    done.append((lost, self._evaluator.lost(lost, cause, worker.age)))
+        limit = self._fit_timeout
+        for worker in self._workers:
+            if limit is not None and worker.overruns(limit):
+                lost = self._replace(worker, returned)
+                cause = (
+                    f"TimeoutError: the fit took longer than fit_timeout = {limit:g} s"
+                )
+                result = self._evaluator.lost(lost, cause, worker.age, limit)
+                done.append((lost, result))
+        return done, returned
+
+    def _patience(self, deadline):
+        """Tell how long nothing needs to be done unless somebody reports."""
+        ends = [] if deadline is None else [deadline]
+        if self._fit_timeout is not None:
+            ends += [
+                worker.since + self._fit_timeout
+                for worker in self._workers
+                if worker.units and worker.ready
+            ]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
+
+    def _judge(self, unit, message):
+        """Make of what a worker has sent a result; raise the error that it is."""
+        try:
+            worked, value = pickle.loads(message)
+        except Exception as exception:
+            cause = f"RuntimeError: the result of the fit cannot be read: {exception!r}"
+            return unit, self._evaluator.lost(unit, cause, 0.0)
+        if not worked:
+            raise value
+        return unit, value
+
+    def _replace(self, worker, returned):
+        """Put a new worker in the place of one; tell which unit was under way."""
+        units = list(worker.units) if worker.ready else []
+        worker.kill()
+        if not worker.ready:
+            returned += worker.units
+            self._n_false_starts += 1
+            if self._n_false_starts > _MAX_FALSE_STARTS:
+                raise RuntimeError(
+                    f"A process for fits {worker.cause} before its first fit, "
+                    f"{self._n_false_starts} times. Is there too little memory?"
+                )
+        returned += units[1:]
+        self._workers[self._workers.index(worker)] = self._start()
+        return units[0] if units else None
+
+    def evaluate(self, unit):
+        """Evaluate one unit, and wait for it."""
+        units = [unit]
+        self.feed(lambda: [units.pop()] if units else [])
+        while True:
+            done, _ = self.collect()
+            if done:
+                return done[0][1]
+
+    def close(self):
+        """End idle workers, and let them clean up behind themselves."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.connection.close()
+        deadline = time.monotonic() + _GRACE
+        for worker in workers:
+            worker.end(deadline)
+        self._clean()
+
+    def kill(self):
+        """End all workers, and what they have started, now."""
+        for worker in self._workers:
+            worker.kill()
+        self._clean()
+
+    def _clean(self):
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._guard.close()
+
+
+class _Worker:
+    """One process, as the search sees it.
+
+    Attributes
+    ----------
+    units : list of Unit
+        What it has to do, the one under way first.
+    ready : bool
+        Whether it has read the evaluator.
+    since : float
+        When it began its first unit, or the last sign of life before.
+    """
+
+    def __init__(self, sources, guard, n_workers):
+        self._guard = guard
+        self._over = False
+        self.units = []
+        self.ready = False
+        self.since = time.monotonic()
+        self.connection, theirs = Pipe()
+        handle = theirs.fileno() if _IS_POSIX else theirs._handle
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            "from skhpo._evaluation.isolate import serve; "
+            f"serve({handle})"
+        )
+        options = dict(pass_fds=[handle], start_new_session=True)
+        if not _IS_POSIX:
+            os.set_handle_inheritable(handle, True)
+            options = dict(close_fds=False)
+        self.process = subprocess.Popen(
+            [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", code],
+            stdin=subprocess.DEVNULL,
+            env=_environment(n_workers),
+            **options,
+        )
+        theirs.close()
+        # It waits for the first message, and ends if none comes: nothing can happen
+        # to it that the guard does not hear of.
+        guard.tell("guard", "group", self.process.pid)
+        self.connection.send((sources, bytes(current_process().authkey)))
+
+    def submit(self, units):
+        """Send units, to be evaluated one after the other."""
+        self.units = list(units)
+        self.since = time.monotonic()
+        # A worker that has just died is found out when it is read from.
+        with contextlib.suppress(OSError):
+            self.connection.send_bytes(cloudpickle.dumps(self.units))
+
+    def read(self):
+        """Take in what the worker has to say, without waiting.
+
+        Returns
+        -------
+        reports : list of (Unit, bytes)
+            What it has sent about its units.
+
+        Raises
+        ------
+        EOFError
+            If it is dead, and has said everything.
+        """
+        reports = []
+        try:
+            while self.connection.poll():
+                message = self.connection.recv_bytes()
+                self.since = time.monotonic()
+                if self.ready:
+                    reports.append((self.units.pop(0), message))
+                else:
+                    self._check_start(pickle.loads(message))
+        except (EOFError, OSError):
+            if not reports:
+                raise EOFError from None
+        return reports
+
+    def _check_start(self, error):
+        if error is not None:
+            raise RuntimeError(
+                "A process for fits could not read the estimator, the scorer or the "
+                f"data:\n{error}"
+            )
+        self.ready = True
+
+    @property
+    def age(self):
+        """Seconds since the unit under way began."""
+        return time.monotonic() - self.since
+
+    def overruns(self, seconds):
+        """Tell whether the unit under way has taken longer than that."""
+        under_way = self.ready and self.units
+        return under_way and self.age >= seconds and not self.connection.poll()
+
+    @property
+    def cause(self):
+        """How the process ended."""
+        code = self.process.returncode
+        if code >= 0:
+            return f"exited with code {code}"
+        name = signal.Signals(-code).name
+        why = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"was killed by {name}{why}"
+
+    def expire(self):
+        """Give a process that is dying the time to do so, and so to tell of what."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=_LAST_BREATH)
+
+    def end(self, deadline):
+        """Wait for an idle process to end by itself; kill it when it is late."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        self.kill()
+
+    def kill(self):
+        """Kill the process, and everything in its session."""
+        if self._over:
+            return
+        self._over = True
+        if _IS_POSIX:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        self.connection.close()
+        self._guard.tell("forget", "group", self.process.pid)
+
+
+class _Guard:
+    """A process that outlives the search for a moment, to kill what it has left.
+
+    There is none on Windows, where workers that are in a fit end after it.
+    """
+
+    def __init__(self):
+        self._process = None
+        if _IS_POSIX:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _GUARD],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+            )
+
+    def tell(self, verb, kind, what):
+        """Say what to guard, or to forget."""
+        if self._process is not None:
+            # If somebody has killed it, the search goes on without it.
+            with contextlib.suppress(OSError, ValueError):
+                self._process.stdin.write(f"{verb} {kind} {what}\n")
+                self._process.stdin.flush()
+
+    def close(self):
+        """End it; it removes what is left."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            self._process.wait()
+
+
+def serve(handle):
+    """Evaluate units until the connection closes; the life of a worker."""
+    connection = Connection(handle) if _IS_POSIX else _windows_connection(handle)
+    try:
+        sources, current_process().authkey = connection.recv()
+        try:
+            arrays = [read(*arguments) for read, arguments in sources]
+            evaluator, config, filters, several = unpack(arrays)
+            set_config(**config)
+            warnings.resetwarnings()
+            warnings.filters.extend(filters)
+        except Exception:
+            connection.send(traceback.format_exc())
+            return
+        # joblib inside a fit does what it does in joblib's own workers.
+        inside = parallel_config("threading") if several else contextlib.nullcontext()
+        connection.send(None)
+        with inside:
+            while True:
+                for unit in pickle.loads(connection.recv_bytes()):
+                    connection.send_bytes(_evaluate(evaluator, unit))
+                    sys.stdout.flush()
+    except (EOFError, OSError):
+        return
+
+
+def _evaluate(evaluator, unit):
+    """Evaluate a unit; give back pickled whether that worked, and result or error."""
+    try:
+        answer = True, evaluator.evaluate(unit)
+    except BaseException as exception:
+        text = traceback.format_exc()
+        try:
+            exception.add_note(f"In a process of its own:\n{text}")
+            answer = False, cloudpickle.loads(cloudpickle.dumps(exception))
+        except Exception:
+            answer = False, RuntimeError(text)
+    try:
+        return cloudpickle.dumps(answer)
+    except Exception as exception:
+        message = f"{type(exception).__name__}: {exception}"
+        return pickle.dumps(
+            (False, RuntimeError(f"The scores cannot be pickled: {message}"))
+        )
+
+
+def _windows_connection(handle):
+    from multiprocessing.connection import PipeConnection
+
+    return PipeConnection(handle)
+
+
+def _make_folder(n_bytes):
+    """Make a folder for files that all workers map, in shared memory if it fits."""
+    folder = os.environ.get("JOBLIB_TEMP_FOLDER")
+    if (
+        folder is None
+        and os.access(_SHARED_MEMORY, os.W_OK)
+        and shutil.disk_usage(_SHARED_MEMORY).free > 2 * n_bytes
+    ):
+        folder = _SHARED_MEMORY
+    return tempfile.mkdtemp(prefix="skhpo-", dir=folder)
+
+
+def _write(arrays, folder):
+    """Write arrays to files; tell for each how it is read."""
+    sources = []
+    for number, array in enumerate(arrays):
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+            order = "C" if array.flags.c_contiguous else "F"
+            layout = array.dtype, "r", array.offset, array.shape, order
+            sources.append((np.memmap, (array.filename, *layout)))
+        else:
+            name = os.path.join(folder, f"{number}.npy")
+            np.save(name, array)
+            sources.append((np.load, (name, "r")))
+    return sources
+
+
+def _environment(n_workers):
+    """Share the processors out, where the user has not."""
+    environment = dict(os.environ)
+    if n_workers > 1:
+        share = str(max(cpu_count() // n_workers, 1))
+        for name in _THREAD_VARIABLES:
+            environment.setdefault(name, share)
+    return environment
+
+
+def die_with_parent():
+    """Make sure that a worker of joblib does not outlive the search.
+
+    One that is in a fit when the process of the search is killed would go on with it,
+    for ever if it hangs. Does nothing where workers are not children of the search.
+    """
+    if _IS_POSIX and parent_process() is not None and not _watched:
+        _watched.append(os.getppid())
+        threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+_watched = []
+
+
+def _watch_parent():
+    while os.getppid() == _watched[0]:
+        time.sleep(_WATCH_SECONDS)
+    # Not its process group, which is that of the user's shell or script.
+    for pid in [*_descendants(os.getpid()), os.getpid()]:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pid):
+    """Find what a process has started; nothing where there is no /proc."""
+    children = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            child = int(entry)
+            with open(f"/proc/{entry}/stat") as file:
+                # The name of the program, in brackets, may hold anything.
+                parent = int(file.read().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(child)
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found[1:]
