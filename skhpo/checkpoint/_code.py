@@ -98,7 +98,7 @@ def function_form(function):
     parts = [("", function.__module__), ("", function.__qualname__)]
     if function.__closure__ or "<" in function.__qualname__:
         # Made by a function of the library: its name alone does not tell it.
-        parts += _state(function)
+        parts += [("", function.__code__), *_state(function)]
     return "library function", parts
 
 
