@@ -98,7 +98,7 @@ def function_form(function):
     parts = [("", function.__module__), ("", function.__qualname__)]
     if function.__closure__ or "<" in function.__qualname__:
         # Made by a function of the library: its name alone does not tell it.
-        parts += _state(function)
+        parts += [("", function.__code__), *_state(function)]
     return "library function", parts
 
 
@@ -124,14 +124,29 @@ def body_form(body):
 
 def _class_body(cls):
     parts = [("", class_name(cls)), ("", [class_name(base) for base in cls.__bases__])]
+    changing = _attributes_set(cls)
     for name, value in sorted(vars(cls).items()):
-        if name in _GIVEN:
-            continue
         functions = [Body(function) for function in _functions(value)]
+        if name in _GIVEN or (name in changing and not functions):
+            continue
         if functions or _is_constant(value):
             content = [class_name(type(value)), functions] if functions else value
             parts.append((f".{name}", Pair(name, content)))
     return "class body", parts
+
+
+def _attributes_set(cls):
+    """Collect the attributes that the methods of a class set, on whatever object.
+
+    A constant of that name may be a counter, which is none of what the class does.
+    """
+    names = set()
+    for value in vars(cls).values():
+        for function in _functions(value):
+            for step in _instructions(function.__code__):
+                if step.opname == "STORE_ATTR":
+                    names.add(step.argval)
+    return names
 
 
 def _state(function):
@@ -233,20 +248,21 @@ def _globals(function):
     A counter that the function itself keeps is none of what it does.
     """
     read, written = set(), set()
-    _collect_globals(function.__code__, read, written)
-    known = function.__globals__
-    return [(name, known[name]) for name in sorted(read - written) if name in known]
-
-
-def _collect_globals(code, read, written):
-    for step in dis.get_instructions(code):
+    for step in _instructions(function.__code__):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             read.add(step.argval)
         elif step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
             written.add(step.argval)
+    known = function.__globals__
+    return [(name, known[name]) for name in sorted(read - written) if name in known]
+
+
+def _instructions(code):
+    """Yield the instructions of code and of all code in it."""
+    yield from dis.get_instructions(code)
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            _collect_globals(const, read, written)
+            yield from _instructions(const)
 
 
 def _is_constant(value):

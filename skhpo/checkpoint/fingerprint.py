@@ -27,6 +27,7 @@ from types import (
 import numpy as np
 import scipy.sparse
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 
 from skhpo.checkpoint._code import (
     Body,
@@ -371,6 +372,9 @@ def _state_parts(value, state):
     slots = None
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         state, slots = state
+    if isinstance(state, tuple) and hasattr(value, "reset_n_calls"):
+        # Trees of neighbours count what they are asked; the nodes say the rest.
+        state = tuple(part for part in state if not isinstance(part, int))
     if not isinstance(state, dict):
         return [("", state), ("", slots)]
     attributes = {**state, **(slots or {})}
@@ -402,6 +406,8 @@ _RULES = {
     set: _set_form,
     frozenset: _set_form,
     dict: _dict_form,
+    # Pickle does not keep its attributes either.
+    Bunch: _dict_form,
     MappingProxyType: _dict_form,
     Bag: lambda bag: ("bag", bag),
     Pair: lambda pair: ("pair", [("", pair.key), ("", pair.value)]),

@@ -151,10 +151,10 @@ class Checkpoint:
             content = read_open(file, path)
             if content is not None:
                 _check_aspects(content, aspects, path)
-            return Journal(path, file, content, header, self.version)
         except BaseException:
             os.close(file)
             raise
+        return Journal(path, file, content, header, self.version)
 
     def _file_of(self, aspects):
         separators = tuple(filter(None, (os.sep, os.altsep)))
@@ -183,9 +183,9 @@ class Journal:
     """
 
     def __init__(self, path, file, content, header, version=None):
-        self.path = path
-        self._version = version
         self._file = file
+        self._version = version
+        self.path = path
         # Fits end in the thread of the search, and may begin in another.
         self._lock = threading.RLock()
         self._synced = time.monotonic()
@@ -202,8 +202,12 @@ class Journal:
         self._end = content.size, content.n_records
         # What lies behind it, of a writer that was killed, goes before the next.
         self._torn = True
-        self._append(records)
-        self._sync()
+        try:
+            self._append(records)
+            self._sync()
+        except BaseException:
+            self._leave()
+            raise
         _warn_of_versions(content.header, header, path)
         _journals.add(self)
 
@@ -413,8 +417,11 @@ class Journal:
         failed.errno = error.errno
         return failed
 
-    def _forget(self):
-        """Leave the file to the process that opened it; called in a fork of it."""
+    def __del__(self):
+        self._leave()
+
+    def _leave(self):
+        """Close the file as it is; it stays locked if a parent has it open."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
@@ -424,13 +431,13 @@ class Journal:
 _journals = weakref.WeakSet()
 
 
-def _forget_all():
+def _leave_all():
     for journal in list(_journals):
-        journal._forget()
+        journal._leave()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_leave_all)
 
 
 def _check_aspects(content, aspects, path):

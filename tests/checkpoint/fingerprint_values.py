@@ -14,6 +14,7 @@ import importlib.util
 import io
 import operator
 import pathlib
+import pickle
 import re
 import socket
 import sys
@@ -28,11 +29,13 @@ import scipy.sparse as sp
 import scipy.stats as st
 import sklearn
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import VotingClassifier
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
@@ -132,6 +135,8 @@ VALUES = {
     "bool_": np.bool_(True),
     "str_": np.str_("1"),
     "longdouble": np.longdouble(1) / 3,
+    "0.1": 0.1,
+    "next to 0.1": np.nextafter(0.1, 1).item(),
     "0.0": 0.0,
     "-0.0": -0.0,
     "nan": float("nan"),
@@ -339,6 +344,11 @@ drawn = st.norm(0, 1)
 drawn.random_state = 3
 drawn.rvs()
 shared = [1]
+ensemble = fitted(VotingClassifier([("a", LogisticRegression())]))
+neighbors, asked = (
+    fitted(KNeighborsClassifier(1, algorithm="kd_tree")) for _ in range(2)
+)
+asked.predict(X)
 
 TWINS = {
     "dicts": ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
@@ -363,6 +373,11 @@ TWINS = {
         FrozenEstimator(fitted(LinearRegression(n_jobs=1))),
         FrozenEstimator(fitted(LinearRegression(n_jobs=2))),
     ),
+    "frozen ensembles": (
+        FrozenEstimator(ensemble),
+        FrozenEstimator(pickle.loads(pickle.dumps(ensemble))),
+    ),
+    "frozen neighbours": (FrozenEstimator(neighbors), FrozenEstimator(asked)),
     "slices of frames": (
         frame(a=[2, 3]),
         frame(a=[1, 2, 3])[1:].reset_index(drop=True),
@@ -400,7 +415,7 @@ UNSTABLE = {
     "lock": threading.Lock,
     "thread": threading.current_thread,
     "file": lambda: open(__file__),  # noqa: SIM115
-    "socket": lambda: socket.socket(socket.AF_UNIX),
+    "socket": socket.socket,
     "text stream": lambda: io.TextIOWrapper(io.BytesIO()),
     "vectorized": lambda: np.frompyfunc(len, 1, 1),
     "frame of a call": sys._getframe,

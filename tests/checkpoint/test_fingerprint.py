@@ -197,6 +197,10 @@ SAME = [
         "a = 1\ndef f(x):\n global a\n a += 1",
         "a = 2\ndef f(x):\n global a\n a += 1",
     ),
+    (
+        "class f:\n a = 1\n def g(self): f.a += 1",
+        "class f:\n a = 2\n def g(self): f.a += 1",
+    ),
     ("def f(x): return f(x)", "def f(x): return f(x)"),
     (
         "def f(x): return g(x)\ndef g(x): return f(x)",

@@ -1,5 +1,6 @@
 """What was recorded comes back bit for bit, or the file is refused and left alone."""
 
+import gc
 import json
 import math
 import os
@@ -416,7 +417,7 @@ def test_every_flipped_bit_is_found(path):
             damaged = bytearray(data)
             damaged[place] ^= 1 << bit
             path.write_bytes(damaged)
-            with pytest.raises(ValueError, match="a.jsonl' (is|has)"):
+            with pytest.raises(ValueError, match=r"a.jsonl' (is|has)"):
                 Checkpoint(path).open(ASPECTS)
             assert path.read_bytes() == damaged
 
@@ -439,8 +440,8 @@ def test_lines_that_are_swapped_doubled_or_missing_are_damage(written, place):
         (head + other + line + tail, at),
         (head + line + line + other + tail, at + len(line[0])),
         (head + other + tail, at),
-        (head + [line[0][:-9] + b"\n"] + other + tail, at),
-        (head + [b"\n"] + line + other + tail, at),
+        ([*head, line[0][:-9] + b"\n", *other, *tail], at),
+        ([*head, b"\n", *line, *other, *tail], at),
     ]:
         written.write_bytes(b"".join(changed))
         message = refused(written, f"damaged at byte {byte} ")
@@ -588,6 +589,7 @@ def test_a_newer_format_is_refused(path, end):
         lambda data: data.replace(b'"format":1', b'"format":1' + b"1" * 5000),
         lambda data: data[1:],
         lambda data: data[:200] + b"\xff" + data[200:],
+        lambda data: data[:150] + b"\xff",
         lambda data: b"\0" * len(data),
     ],
 )
@@ -650,16 +652,16 @@ def test_another_version_of_python_or_a_package_gives_a_warning(written, recwarn
 
 def test_a_folder_that_does_not_exist_is_named_and_nothing_made(tmp_path):
     path = tmp_path / "b" / "a.jsonl"
-    with pytest.raises(FileNotFoundError, match="there is no folder '.*b'"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*b'"):
         Checkpoint(path).open(ASPECTS)
-    with pytest.raises(FileNotFoundError, match="there is no folder '.*b'"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*b'"):
         Checkpoint(f"{path}{os.sep}").open(ASPECTS)
     assert os.listdir(tmp_path) == []
 
 
 def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
     long = tmp_path / ("a" * 300)
-    with pytest.raises(OSError, match="aaa' cannot be opened for writing: .*long"):
+    with pytest.raises(OSError, match=r"aaa' cannot be opened for writing: .*long"):
         Checkpoint(long).open(ASPECTS)
 
     def denied(*arguments):
@@ -761,6 +763,14 @@ def test_a_second_search_of_this_process_is_refused(path):
     write(path)
 
 
+def test_a_journal_that_nobody_holds_any_more_holds_no_lock(path):
+    journal = Checkpoint(path).open(ASPECTS)
+    journal.end([unit(0)], [RESULTS["plain"]])
+    del journal
+    gc.collect()
+    assert len(recorded(path)) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_fork_neither_keeps_the_lock_nor_writes(path):
@@ -810,7 +820,7 @@ def test_a_journal_goes_on_when_there_is_space_again(path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", full)
             with pytest.raises(
-                OSError, match="No space left.* 0 fits are rec"
+                OSError, match=r"No space left.* 0 fits are rec"
             ) as caught:
                 journal.end([unit(0)], [RESULTS["plain"]])
         assert caught.value.errno == 28 and "free space and fit again" in str(
