@@ -39,6 +39,7 @@ def run(
     n_jobs=None,
     pre_dispatch="2*n_jobs",
     new_context=None,
+    on_trial=None,
 ):
     """Ask, evaluate and tell until there is a reason to stop.
 
@@ -59,6 +60,8 @@ def run(
         ``new_context(number, params, split, detached)`` gives the place where
         callbacks are told about a fit, or None. Detached ones can be pickled while
         others are being made.
+    on_trial : callable, default=None
+        Called in the main thread with each trial when it is finished, in their order.
 
     Returns
     -------
@@ -77,6 +80,7 @@ def run(
         n_splits=n_splits,
         n_workers=n_workers,
         new_context=new_context,
+        on_trial=on_trial,
         lookahead=1 if inline else 64,
         detached=not (inline or in_process),
         one_thread=inline or not in_process,
@@ -105,6 +109,7 @@ class _Schedule:
         n_splits,
         n_workers,
         new_context,
+        on_trial,
         lookahead,
         detached,
         one_thread,
@@ -117,6 +122,7 @@ class _Schedule:
         self._n_splits = n_splits
         self._n_workers = n_workers
         self._new_context = new_context
+        self._on_trial = on_trial
         self._lookahead = lookahead
         self._detached = detached
         self._feeds_back = strategy.max_pending is not None
@@ -226,9 +232,10 @@ class _Schedule:
                 splits = self.trials[entry.group].splits
                 for number, result in enumerate(splits):
                     self._evaluator.repeat(self._unit(entry, number), result)
-            self.trials.append(
-                Trial(entry.number, entry.candidate, splits, entry.group)
-            )
+            trial = Trial(entry.number, entry.candidate, splits, entry.group)
+            self.trials.append(trial)
+            if self._on_trial is not None:
+                self._on_trial(trial)
             if any(result.stop for result in splits):
                 self.reason = STOPPED_BY_CALLBACK
                 self.queue.clear()

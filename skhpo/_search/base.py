@@ -13,6 +13,7 @@ from skhpo._evaluation.fit import Evaluator
 from skhpo._evaluation.splits import Splits
 from skhpo._results import name_error_scores, report_failures, tabulate
 from skhpo._search.callbacks import CallbackTasks
+from skhpo._search.progress import Progress
 from skhpo._sklearn import (
     BaseSearchCV,
     MultimetricScorer,
@@ -136,14 +137,19 @@ class BaseSearch(BaseSearchCV):
             **options,
         )
         start = time.perf_counter()
-        trials, reason = run(
-            strategy,
-            evaluator,
-            n_splits=n_splits,
-            n_jobs=self.n_jobs,
-            pre_dispatch=self.pre_dispatch,
-            new_context=tasks.new_evaluation,
-        )
+        metric = self.refit if isinstance(self.refit, str) else None
+        n_candidates = strategy.n_candidates
+        with Progress(self.verbose, n_candidates, n_splits, metric) as progress:
+            trials, reason = run(
+                strategy,
+                evaluator,
+                n_splits=n_splits,
+                n_jobs=self.n_jobs,
+                pre_dispatch=self.pre_dispatch,
+                new_context=tasks.new_evaluation,
+                on_trial=progress.update,
+            )
+            progress.close(reason)
         search_time = time.perf_counter() - start
         tasks.end_search()
         if not trials:
