@@ -327,7 +327,7 @@ def test_an_error_of_a_search_ends_the_line(capsys):
     search = GridSearch(SVC(), grid, verbose=1, error_score="raise")
     with pytest.raises(ValueError):
         search.fit(X, y)
-    plan, line = capsys.readouterr().out.splitlines(keepends=True)
+    _, line = capsys.readouterr().out.splitlines(keepends=True)
     assert line.startswith("1/2 candidates, ")
     assert line.endswith("best score 0.9667 with {'C': 1.0}\n")
 
