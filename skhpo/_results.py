@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 from sklearn.exceptions import FitFailedWarning
 
 # Failed candidates that a message names; the others are in ``trials_``.
@@ -12,40 +13,67 @@ MAX_NAMED = 10
 
 
 def name_error_scores(trials, error_score):
-    """Give failed fits a score for each metric, where metrics turn out to have names.
+    """Give what failed a score for each metric, where metrics turn out to have names.
 
     Which metrics a callable of the user's returns, only a fit that succeeds can tell.
 
     Parameters
     ----------
     trials : list of Trial
-        As evaluated; failed fits have `error_score` for their only score.
+        As evaluated; where a fit or its scoring failed, `error_score` may be the only
+        score.
     error_score : "raise" or float
         Score of a fit that failed.
 
     Returns
     -------
     trials : list of Trial
-        The same, with a dict of scores also for fits that failed.
+        The same, with a dict of scores also for what failed.
+
+    Raises
+    ------
+    ValueError
+        If scoring gave names of metrics for some fits only, without having failed.
     """
-    results = (result for trial in trials for result in trial.splits)
-    named = next((result for result in results if result.error is None), None)
-    if named is None or not isinstance(named.test_scores, dict):
+    scores = (result.test_scores for trial in trials for result in trial.splits)
+    named = next((given for given in scores if isinstance(given, dict)), None)
+    if named is None:
         return trials
-
-    def rename(result):
-        if result.error is None:
-            return result
-        scores = dict.fromkeys(named.test_scores, error_score)
-        train_scores = None if result.train_scores is None else dict(scores)
-        return replace(result, test_scores=scores, train_scores=train_scores)
-
     return [
-        replace(trial, splits=tuple(map(rename, trial.splits)))
-        if trial.errors
+        replace(
+            trial,
+            splits=tuple(
+                _rename(
+                    result,
+                    named,
+                    error_score,
+                    f"{_short.repr(trial.params)}, split {i}",
+                )
+                for i, result in enumerate(trial.splits)
+            ),
+        )
+        if any(not isinstance(result.test_scores, dict) for result in trial.splits)
         else trial
         for trial in trials
     ]
+
+
+def _rename(result, named, error_score, where):
+    """Give a result of a failed fit or scorer the names of the others' metrics."""
+    if isinstance(result.test_scores, dict):
+        return result
+    if not _equal(result.test_scores, error_score):
+        raise ValueError(
+            f"scoring returned {result.test_scores!r} for {where}, but a dict with "
+            f"{list(named)} elsewhere; it must return the same metrics for every fit."
+        )
+    scores = dict.fromkeys(named, error_score)
+    train_scores = None if result.train_scores is None else dict(scores)
+    return replace(result, test_scores=scores, train_scores=train_scores)
+
+
+def _equal(a, b):
+    return a == b or (a != a and b != b)
 
 
 def tabulate(trials, n_splits, format_results):
@@ -66,7 +94,35 @@ def tabulate(trials, n_splits, format_results):
         One row for each trial.
     """
     out = [_as_dict(result) for trial in trials for result in trial.splits]
-    return format_results([trial.params for trial in trials], n_splits, out)
+    results = format_results([trial.params for trial in trials], n_splits, out)
+    for key in results:
+        if key.startswith("mean_test_"):
+            _warn_of_useless_means(key, results)
+    return results
+
+
+def _warn_of_useless_means(key, results):
+    """Say which candidates rank first, or all the same, without being better."""
+    means = results[key]
+    if np.isnan(means).all():
+        warnings.warn(
+            f"{key} is nan for all {len(means)} candidates, so none is better than "
+            "another and the first counts as the best; see trials_ and the "
+            "split*_test_* of cv_results_ for where the nan come from.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if np.isposinf(means).any():
+        infinite = [
+            results["params"][row] for row in np.flatnonzero(np.isposinf(means))
+        ]
+        more = f" and {len(infinite) - MAX_NAMED} more" * (len(infinite) > MAX_NAMED)
+        warnings.warn(
+            f"{key} is inf for {', '.join(map(_short.repr, infinite[:MAX_NAMED]))}"
+            f"{more}, which ranks before every finite score; scores should be finite.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _as_dict(result):
