@@ -10,9 +10,10 @@ from sklearn.utils import get_tags, indexable
 
 from skhpo._engine import run
 from skhpo._evaluation.fit import Evaluator
-from skhpo._evaluation.splits import Splits
+from skhpo._evaluation.splits import Splits, check_splits
 from skhpo._results import name_error_scores, report_failures, tabulate
 from skhpo._search.callbacks import CallbackTasks
+from skhpo._search.hints import hint_at_scorers
 from skhpo._search.progress import Progress
 from skhpo._sklearn import (
     BaseSearchCV,
@@ -74,6 +75,14 @@ class BaseSearch(BaseSearchCV):
         tags.transformer_tags = deepcopy(inner.transformer_tags)
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
+
+    def _validate_params(self):
+        with hint_at_scorers(self.scoring):
+            super()._validate_params()
+
+    def _get_scorers(self):
+        with hint_at_scorers(self.scoring):
+            return super()._get_scorers()
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
@@ -197,6 +206,7 @@ class BaseSearch(BaseSearchCV):
                 f"cv.split and cv.get_n_splits {verb} inconsistent results. "
                 f"Expected {n_splits} splits, got {len(indices)}"
             )
+        check_splits(indices, X.shape[0] if hasattr(X, "shape") else len(X))
         return indices
 
     def _print_plan(self, n_candidates, n_splits):
