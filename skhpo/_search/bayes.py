@@ -1,11 +1,10 @@
 """BayesSearch: candidates from a model of the scores so far."""
 
-import numbers
-
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import BaseSearchCV, HasMethods, Interval, StrOptions
+from skhpo._search.constraints import Count
+from skhpo._sklearn import BaseSearchCV, HasMethods, StrOptions
 from skhpo.space import Space, check_names
 from skhpo.strategies.bayes import BayesStrategy
 
@@ -172,8 +171,8 @@ class BayesSearch(BaseSearch):
     _parameter_constraints = {
         **BaseSearchCV._parameter_constraints,
         "param_distributions": [dict, list],
-        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
-        "max_pending": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_iter": [Count()],
+        "max_pending": [Count()],
         "surrogate": [
             StrOptions({"auto", "gp", "forest", "tpe"}),
             HasMethods(["propose"]),

@@ -1,7 +1,6 @@
 """HypergradSearch: candidates along the gradient of the held-out loss."""
 
 import itertools
-import numbers
 
 import numpy as np
 from sklearn import get_config
@@ -10,7 +9,9 @@ from sklearn.metrics import get_scorer
 
 from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import BaseSearchCV, Interval, MultimetricScorer
+from skhpo._search.constraints import Count
+from skhpo._search.hints import hint_at_scorers
+from skhpo._sklearn import BaseSearchCV, MultimetricScorer
 from skhpo.hypergradients import TABLE
 from skhpo.hypergradients.differentiate import (
     Chain,
@@ -179,7 +180,7 @@ class HypergradSearch(BaseSearch):
     _parameter_constraints = {
         **BaseSearchCV._parameter_constraints,
         "param_distributions": [dict, list],
-        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_iter": [Count()],
         "smooth_scoring": [str, callable, None],
         "check_gradient": ["boolean"],
         "random_state": ["random_state"],
@@ -243,13 +244,13 @@ class HypergradSearch(BaseSearch):
             free, rest = _split(branch)
             choices = itertools.product(
                 *(
-                    d.values() if d.n_values < np.inf else [d.from_unit(0.5)]
-                    for d in rest.values()
+                    d.values() if d.n_values < np.inf else [_middle(space, name, d)]
+                    for name, d in rest.items()
                 )
             )
             for values in itertools.islice(choices, _N_CHECKED):
                 fixed = dict(zip(rest, values, strict=True))
-                middle = {name: branch[name].from_unit(0.5) for name in free}
+                middle = {name: _middle(space, name, branch[name]) for name in free}
                 if self._smooth_names({**fixed, **middle}, free):
                     return
         known = ", ".join(cls.__name__ for cls in TABLE)
@@ -303,7 +304,9 @@ class HypergradSearch(BaseSearch):
         classifier = is_classifier(self.estimator)
         smooth = self.smooth_scoring
         if isinstance(smooth, str):
-            return loss_of(get_scorer(smooth), classifier=classifier)
+            with hint_at_scorers(smooth, "smooth_scoring"):
+                smooth = get_scorer(smooth)
+            return loss_of(smooth, classifier=classifier)
         if smooth is not None:
             if hasattr(smooth, "_score_func"):
                 return loss_of(smooth, classifier=classifier)
@@ -323,3 +326,10 @@ def _split(branch):
     """Part the dimensions into continuous ones and the others."""
     free = [name for name, d in branch.items() if d.continuous]
     return free, {name: d for name, d in branch.items() if name not in free}
+
+
+def _middle(space, name, dimension):
+    try:
+        return dimension.from_unit(0.5)
+    except TypeError as error:  # it can only be drawn from
+        raise TypeError(f"{space.name}[{name!r}]: {error}") from error

@@ -1,11 +1,10 @@
 """RandomSearch: distinct candidates drawn at random."""
 
-import numbers
-
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import BaseSearchCV, Interval, StrOptions
+from skhpo._search.constraints import Count
+from skhpo._sklearn import BaseSearchCV, StrOptions
 from skhpo.space import Space, check_names
 from skhpo.strategies.random import RandomStrategy
 
@@ -131,7 +130,7 @@ class RandomSearch(BaseSearch):
     _parameter_constraints = {
         **BaseSearchCV._parameter_constraints,
         "param_distributions": [dict, list],
-        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_iter": [Count()],
         "design": [StrOptions({"random", "sobol"})],
         "random_state": ["random_state"],
     }
