@@ -110,7 +110,7 @@ def _warn_of_useless_means(key, results):
             "another and the first counts as the best; see trials_ and the "
             "split*_test_* of cv_results_ for where the nan come from.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=2,
         )
     if np.isposinf(means).any():
         infinite = [
@@ -121,7 +121,7 @@ def _warn_of_useless_means(key, results):
             f"{key} is inf for {', '.join(map(_short.repr, infinite[:MAX_NAMED]))}"
             f"{more}, which ranks before every finite score; scores should be finite.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=2,
         )
 
 

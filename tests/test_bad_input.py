@@ -63,6 +63,17 @@ class Logged(Ridge):
         return RidgeEquations
 
 
+class Unscored(BaseEstimator):
+    """Has no method score."""
+
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    def fit(self, X, y):
+        FITS.append(self.alpha)
+        return self
+
+
 @pytest.fixture(autouse=True)
 def no_fits():
     FITS.clear()
@@ -102,6 +113,7 @@ PARAMETERS = [
     ({"estimator": "ridge"}, "'estimator'", "'ridge'"),
     ({"estimator": None}, "'estimator'", "None"),
     ({"estimator": BaseEstimator()}, "'estimator'", "BaseEstimator()"),
+    ({"estimator": Unscored()}, "scoring", "'score'", "Unscored()"),
     ({"estimator": [Logged()]}, "'estimator'", "[Logged()]"),
     ({"scoring": "acuracy"}, "'scoring'", "'acuracy'", "mean 'accuracy'?"),
     ({"scoring": "R2"}, "'scoring'", "'R2'", "mean 'r2'?"),
@@ -574,7 +586,9 @@ def test_a_fit_that_exits_is_a_failed_fit(cls, n_jobs):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_fit_that_exits_is_an_error_if_errors_are_to_be_raised(n_jobs):
     search = make(GridSearch, estimator=Exits(), error_score="raise", n_jobs=n_jobs)
-    with pytest.raises(RuntimeError, match=r"sys.exit\(3\).*\{'alpha': 1.0\}, split \d"):
+    with pytest.raises(
+        RuntimeError, match=r"sys.exit\(3\).*\{'alpha': 1.0\}, split \d"
+    ):
         search.fit(X, y)
 
 
