@@ -83,6 +83,18 @@ def test_the_line_says_how_far_the_search_is_and_what_is_best(clock):
     ]
 
 
+def test_the_line_is_shown_at_once_where_writing_is_buffered(clock):
+    class Raw(io.BytesIO):
+        def isatty(self):
+            return True
+
+    raw = Raw()
+    stream = io.TextIOWrapper(io.BufferedWriter(raw))
+    progress = Progress(1, 2, 2, stream=stream, clock=clock)
+    progress.update(trial(0, 0.5, 0.5))
+    assert raw.getvalue().startswith(b"\r1/2 candidates")
+
+
 def test_closing_ends_the_line_once(clock):
     progress, terminal = on_terminal(clock, n_candidates=1)
     clock.now += 2
