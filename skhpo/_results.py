@@ -35,41 +35,41 @@ def name_error_scores(trials, error_score):
     ValueError
         If scoring gave names of metrics for some fits only, without having failed.
     """
-    scores = (result.test_scores for trial in trials for result in trial.splits)
-    named = next((given for given in scores if isinstance(given, dict)), None)
+    given = (
+        scores
+        for trial in trials
+        for result in trial.splits
+        for scores in (result.test_scores, result.train_scores)
+    )
+    named = next((scores for scores in given if isinstance(scores, dict)), None)
     if named is None:
         return trials
+
+    def rename(scores, trial, split):
+        if scores is None or isinstance(scores, dict):
+            return scores
+        if not _equal(scores, error_score):
+            raise ValueError(
+                f"scoring returned {scores!r} for {_short.repr(trial.params)}, split "
+                f"{split}, but a dict with {list(named)} elsewhere; it must return the "
+                "same metrics for every fit."
+            )
+        return dict.fromkeys(named, error_score)
+
     return [
         replace(
             trial,
             splits=tuple(
-                _rename(
+                replace(
                     result,
-                    named,
-                    error_score,
-                    f"{_short.repr(trial.params)}, split {i}",
+                    test_scores=rename(result.test_scores, trial, split),
+                    train_scores=rename(result.train_scores, trial, split),
                 )
-                for i, result in enumerate(trial.splits)
+                for split, result in enumerate(trial.splits)
             ),
         )
-        if any(not isinstance(result.test_scores, dict) for result in trial.splits)
-        else trial
         for trial in trials
     ]
-
-
-def _rename(result, named, error_score, where):
-    """Give a result of a failed fit or scorer the names of the others' metrics."""
-    if isinstance(result.test_scores, dict):
-        return result
-    if not _equal(result.test_scores, error_score):
-        raise ValueError(
-            f"scoring returned {result.test_scores!r} for {where}, but a dict with "
-            f"{list(named)} elsewhere; it must return the same metrics for every fit."
-        )
-    scores = dict.fromkeys(named, error_score)
-    train_scores = None if result.train_scores is None else dict(scores)
-    return replace(result, test_scores=scores, train_scores=train_scores)
 
 
 def _equal(a, b):
