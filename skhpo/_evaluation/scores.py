@@ -92,9 +92,9 @@ def exit_error(error, what, unit):
     error : RuntimeError
         It names the candidate.
     """
-    return RuntimeError(
-        f"sys.exit({error.code!r}) was called in {what} {_place(unit)}."
-    )
+    # Not its ``code``, which is lost where pickling of exceptions has been replaced.
+    code = ", ".join(map(repr, error.args))
+    return RuntimeError(f"sys.exit({code}) was called in {what} {_place(unit)}.")
 
 
 def _real(value, scorer, unit):
