@@ -8,30 +8,29 @@ from sklearn.metrics import get_scorer_names
 
 
 @contextmanager
-def hint_at_scorers(scoring, what="scoring"):
+def hint_at_scorers(scoring):
     """Add to an error within the block which scorers misspelt names mean.
 
     Parameters
     ----------
     scoring : object
         As the user gave it: a name, or names in a list, tuple, set or dict.
-    what : str, default="scoring"
-        What messages call the parameter that held it.
     """
     try:
         yield
     except ValueError as error:
-        error.args = (f"{error}{_scoring_hint(scoring, what)}",)
+        if hint := _scoring_hint(scoring):
+            error.args = (f"{error}{hint}",)
         raise
 
 
-def _scoring_hint(scoring, what="scoring"):
-    """Write a sentence or two for each name that is no scorer, with a space before.
+def _scoring_hint(scoring):
+    """Write two sentences for each name that is nearly a scorer, with a space before.
 
     Examples
     --------
     >>> _scoring_hint("acuracy")
-    " scoring = 'acuracy' is no scorer. Did you mean 'accuracy'?"
+    " 'acuracy' is no scorer. Did you mean 'accuracy'?"
     >>> _scoring_hint(["accuracy", "r2"])
     ''
     """
@@ -42,10 +41,11 @@ def _scoring_hint(scoring, what="scoring"):
     known = get_scorer_names()
     hint = ""
     for name in scoring:
-        if isinstance(name, str) and name not in known:
-            hint += f" {what} = {reprlib.repr(name)} is no scorer."
-            if closest := _closest(name.lower().replace(" ", "_"), known):
-                hint += f" Did you mean {closest!r}?"
+        if not isinstance(name, str) or name in known:
+            continue
+        if closest := _closest(name.lower().replace(" ", "_"), known):
+            shown = reprlib.repr(name)
+            hint += f" {shown} is no scorer. Did you mean {closest!r}?"
     return hint
 
 

@@ -304,8 +304,11 @@ class HypergradSearch(BaseSearch):
         classifier = is_classifier(self.estimator)
         smooth = self.smooth_scoring
         if isinstance(smooth, str):
-            with hint_at_scorers(smooth, "smooth_scoring"):
-                smooth = get_scorer(smooth)
+            try:
+                with hint_at_scorers(smooth):
+                    smooth = get_scorer(smooth)
+            except ValueError as error:
+                raise ValueError(f"smooth_scoring = {smooth!r}: {error}") from error
             return loss_of(smooth, classifier=classifier)
         if smooth is not None:
             if hasattr(smooth, "_score_func"):
