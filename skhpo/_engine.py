@@ -95,7 +95,7 @@ def run(
         callbacks are told about a fit, or None. Detached ones can be pickled while
         others are being made.
     on_trial : callable, default=None
-        Called with each trial, in order, in the main thread.
+        Called in the main thread with each trial when it is finished, in their order.
     timeout, fit_timeout : float or None, default=None
         Seconds for the search and for one fit. With either, fits run in processes that
         can be killed.

@@ -14,40 +14,68 @@ MAX_NAMED = 10
 
 
 def name_error_scores(trials, error_score):
-    """Give failed fits a score for each metric, where metrics turn out to have names.
+    """Give what failed a score for each metric, where metrics turn out to have names.
 
     Which metrics a callable of the user's returns, only a fit that succeeds can tell.
 
     Parameters
     ----------
     trials : list of Trial
-        As evaluated; failed fits have `error_score` for their only score.
+        As evaluated; where a fit or its scoring failed, `error_score` may be the only
+        score.
     error_score : "raise" or float
         Score of a fit that failed.
 
     Returns
     -------
     trials : list of Trial
-        The same, with a dict of scores also for fits that failed.
+        The same, with a dict of scores also for what failed.
+
+    Raises
+    ------
+    ValueError
+        If scoring gave names of metrics for some fits only, without having failed.
     """
-    results = (result for trial in trials for result in trial.done.values())
-    named = next((result for result in results if result.error is None), None)
-    if named is None or not isinstance(named.test_scores, dict):
+    given = (
+        scores
+        for trial in trials
+        for result in trial.done.values()
+        for scores in (result.test_scores, result.train_scores)
+    )
+    named = next((scores for scores in given if isinstance(scores, dict)), None)
+    if named is None:
         return trials
 
-    def rename(result):
-        if result is None or result.error is None:
-            return result
-        scores = dict.fromkeys(named.test_scores, error_score)
-        train_scores = None if result.train_scores is None else dict(scores)
-        return replace(result, test_scores=scores, train_scores=train_scores)
+    def rename(scores, trial, split):
+        if scores is None or isinstance(scores, dict):
+            return scores
+        if not _equal(scores, error_score):
+            raise ValueError(
+                f"scoring returned {scores!r} for {shortened(trial.params)}, split "
+                f"{split}, but a dict with {list(named)} elsewhere; it must return the "
+                "same metrics for every fit."
+            )
+        return dict.fromkeys(named, error_score)
 
     return [
-        replace(trial, splits=tuple(map(rename, trial.splits)))
-        if trial.errors
-        else trial
+        replace(
+            trial,
+            splits=tuple(
+                result
+                and replace(
+                    result,
+                    test_scores=rename(result.test_scores, trial, split),
+                    train_scores=rename(result.train_scores, trial, split),
+                )
+                for split, result in enumerate(trial.splits)
+            ),
+        )
         for trial in trials
     ]
+
+
+def _equal(a, b):
+    return a == b or (a != a and b != b)
 
 
 def tabulate(trials, n_splits, format_results, *, limited=False):
@@ -111,7 +139,35 @@ def complete_rows(results, trials):
 
 def _format(trials, n_splits, format_results):
     out = [_as_dict(result) for trial in trials for result in trial.splits]
-    return format_results([trial.params for trial in trials], n_splits, out)
+    results = format_results([trial.params for trial in trials], n_splits, out)
+    for key in results:
+        if key.startswith("mean_test_"):
+            _warn_of_useless_means(key, results)
+    return results
+
+
+def _warn_of_useless_means(key, results):
+    """Say which candidates rank first, or all the same, without being better."""
+    means = results[key]
+    if np.isnan(means).all():
+        warnings.warn(
+            f"{key} is nan for all {len(means)} candidates, so none is better than "
+            "another and the first counts as the best; see trials_ and the "
+            "split*_test_* of cv_results_ for where the nan come from.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if np.isposinf(means).any():
+        infinite = [
+            results["params"][row] for row in np.flatnonzero(np.isposinf(means))
+        ]
+        more = f" and {len(infinite) - MAX_NAMED} more" * (len(infinite) > MAX_NAMED)
+        warnings.warn(
+            f"{key} is inf for {', '.join(map(shortened, infinite[:MAX_NAMED]))}"
+            f"{more}, which ranks before every finite score; scores should be finite.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _with_parts(results, trials, n_splits, format_results):

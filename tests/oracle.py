@@ -83,7 +83,11 @@ def fit_one(cls, estimator, space, X, y=None, *, params=None, seed=0, **options)
 
 
 def assert_same_warnings(ours, theirs):
-    """Same warnings, as often; only that on failed fits may say more."""
+    """Same warnings, as often; only that on failed fits may say more.
+
+    And ours has one more, which names the candidates with useless mean scores.
+    """
+    ours = [w for w in ours if not re.match(r"mean_test_\w+ is (inf|nan) for ", w[1])]
 
     def comparable(category, message):
         if issubclass(category, FitFailedWarning):

@@ -210,3 +210,27 @@ def test_handlers_of_others_and_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert errors == []
+
+
+class Stopped(Misbehaving):
+    """Get a SIGTERM in the fits of one level."""
+
+    def fit(self, X, y):
+        if self.level == 2.0:
+            signal.raise_signal(signal.SIGTERM)
+        return super().fit(X, y)
+
+
+def test_a_program_that_exits_on_a_signal_exits_in_a_fit_too():
+    def handle(number, frame):
+        sys.exit(3)
+
+    previous = signal.signal(signal.SIGTERM, handle)
+    try:
+        search = GridSearch(Stopped(), {"level": [1.0, 2.0, 3.0]}, cv=2)
+        with pytest.raises(SystemExit) as caught:
+            search.fit(X, y)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert caught.value.code == 3
+    assert search.cv_results_["params"] == [{"level": 1.0}]

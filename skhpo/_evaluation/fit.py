@@ -13,8 +13,14 @@ import numpy as np
 from joblib.logger import short_format_time
 from sklearn.base import clone
 
+from skhpo._evaluation.scores import (
+    error_scores,
+    exit_error,
+    from_signal,
+    real_scores,
+)
 from skhpo._evaluation.stops import watch_callbacks
-from skhpo._sklearn import MultimetricScorer, score
+from skhpo._sklearn import MultimetricScorer
 from skhpo.trial import SplitResult, shortened
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
@@ -133,8 +139,12 @@ class Evaluator:
         try:
             estimator, train, test, before = self._strip(estimator, train, test, unit)
             self._fit(estimator, train, unit.context)
-        except Exception as exception:
+        except (Exception, SystemExit) as exception:
+            if isinstance(exception, SystemExit) and from_signal(exception):
+                raise
             if self.error_score == "raise":
+                if isinstance(exception, SystemExit):
+                    raise exit_error(exception, "the fit of", unit) from exception
                 raise
             if share and "read-only" in str(exception):
                 # It does write to its data, against what its class promises.
@@ -142,8 +152,10 @@ class Evaluator:
                 return self.evaluate(unit)
             fit_time, score_time = time.time() - start, 0.0
             error = format_exc()
-            test_scores = self._error_scores()
-            train_scores = self._error_scores() if self.return_train_score else None
+            failed = error_scores(self.scorer, self.error_score)
+            test_scores, train_scores = failed, None
+            if self.return_train_score:
+                train_scores = failed
         else:
             fit_time = time.time() - start
             test_scores = self._score_test(estimator, test, unit)
@@ -151,7 +163,9 @@ class Evaluator:
             train_scores = None
             if self.return_train_score:
                 params = self.splits.train_score_params(unit.split)
-                train_scores = self._score(estimator, train._replace(params=params))
+                train_scores = self._score(
+                    estimator, train._replace(params=params), unit
+                )
             if self.differentiate is not None:
                 derivative = self.differentiate(
                     estimator, train, test, before, unit.number == 0
@@ -221,10 +235,9 @@ class Evaluator:
             kind = RuntimeError if limit is None else TimeoutError
             what = f"{shortened(unit.params)}, split {unit.split}"
             raise kind(f"{cause.partition(': ')[2]}, in the fit of {what}")
-        train_scores = self._error_scores() if self.return_train_score else None
-        result = SplitResult(
-            self._error_scores(), train_scores, seconds, 0.0, cause, limit=limit
-        )
+        failed = error_scores(self.scorer, self.error_score)
+        train_scores = failed if self.return_train_score else None
+        result = SplitResult(failed, train_scores, seconds, 0.0, cause, limit=limit)
         if self.verbose > 1:
             print(_end_line(self, unit, result))
         return result
@@ -272,24 +285,17 @@ class Evaluator:
 
     def _score_test(self, estimator, test, unit):
         if not test.shared:
-            return self._score(estimator, test)
+            return self._score(estimator, test, unit)
         try:
-            return score(estimator, test.X, test.y, self.scorer, test.params, "raise")
+            return real_scores(estimator, test, self.scorer, "raise", unit)
         except Exception:
             # Let it fail once more on data of its own: then the failure, and what
             # scikit-learn makes of it, has nothing to do with sharing.
             test = self.splits.test(unit.split, estimator, share=False)
-            return self._score(estimator, test)
+            return self._score(estimator, test, unit)
 
-    def _score(self, estimator, part):
-        return score(
-            estimator, part.X, part.y, self.scorer, part.params, self.error_score
-        )
-
-    def _error_scores(self):
-        if isinstance(self.scorer, MultimetricScorer):
-            return dict.fromkeys(self.scorer._scorers, self.error_score)
-        return self.error_score
+    def _score(self, estimator, part, unit):
+        return real_scores(estimator, part, self.scorer, self.error_score, unit)
 
     def _may_share(self, estimator, unit):
         if unit.context is not None or not self.splits.may_share(estimator):

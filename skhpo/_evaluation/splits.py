@@ -123,5 +123,52 @@ class Splits:
         return self._shared[key]
 
 
+def check_splits(indices, n_samples):
+    """Raise if a split tests nothing, or has rows that X does not have.
+
+    An empty training part is left to the estimator: some learn nothing.
+
+    Parameters
+    ----------
+    indices : list of (array-like of shape (n_train,), array-like of shape (n_test,))
+        Row numbers, or masks of shape (n_samples,), of the two parts of each split.
+    n_samples : int
+        Number of rows of X.
+
+    Raises
+    ------
+    ValueError
+        If a part is unusable.
+    """
+    for number, parts in enumerate(indices):
+        for name, part in zip(("training", "test"), parts, strict=True):
+            if not isinstance(part, np.ndarray | list | tuple | range):
+                continue  # of another namespace or device, or an iterator
+            rows = np.asarray(part)
+            if rows.dtype == bool:
+                if rows.shape != (n_samples,):
+                    raise ValueError(
+                        f"cv: the {name} part of split {number} is a mask of shape "
+                        f"{rows.shape}, but X has {n_samples} samples."
+                    )
+                rows = rows.nonzero()[0]
+            if name == "test" and rows.size == 0:
+                raise ValueError(
+                    f"cv: split {number} has an empty test part. Give every split "
+                    "samples to score, or use fewer splits."
+                )
+            if rows.dtype.kind in "iu" and rows.size:
+                _check_rows(rows, n_samples, f"the {name} part of split {number}")
+
+
+def _check_rows(rows, n_samples, where):
+    outside = rows[(rows < -n_samples) | (rows >= n_samples)]
+    if outside.size:
+        raise ValueError(
+            f"cv: {where} has the index {outside[0]}, but X has {n_samples} samples; "
+            f"indices go from 0 to {n_samples - 1}."
+        )
+
+
 def _is_plain_array(value):
     return type(value) in (np.ndarray, np.memmap)

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state, get_tags, indexable
 
 from skhpo._engine import TIMED_OUT, run
 from skhpo._evaluation.fit import Evaluator
-from skhpo._evaluation.splits import Splits
+from skhpo._evaluation.splits import Splits, check_splits
 from skhpo._results import (
     complete_rows,
     name_error_scores,
@@ -24,7 +24,9 @@ from skhpo._results import (
     tabulate,
 )
 from skhpo._search.callbacks import CallbackTasks
+from skhpo._search.hints import hint_at_scorers
 from skhpo._search.interruption import one_interruption
+from skhpo._search.progress import Progress
 from skhpo._sklearn import (
     BaseSearchCV,
     Interval,
@@ -122,6 +124,14 @@ class BaseSearch(BaseSearchCV):
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
 
+    def _validate_params(self):
+        with hint_at_scorers(self.scoring):
+            super()._validate_params()
+
+    def _get_scorers(self):
+        with hint_at_scorers(self.scoring):
+            return super()._get_scorers()
+
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
         """Search, then fit the best estimator on all data.
@@ -195,7 +205,9 @@ class BaseSearch(BaseSearchCV):
                 **options,
             )
             tasks.begin_search(strategy.n_candidates, n_splits)
-            with one_interruption():
+            metric = self.refit if isinstance(self.refit, str) else None
+            progress = Progress(self.verbose, strategy.n_candidates, n_splits, metric)
+            with one_interruption(), progress:
                 start = time.perf_counter()
                 outcome = run(
                     strategy,
@@ -204,10 +216,12 @@ class BaseSearch(BaseSearchCV):
                     n_jobs=self.n_jobs,
                     pre_dispatch=self.pre_dispatch,
                     new_context=tasks.new_evaluation,
+                    on_trial=progress.update,
                     timeout=self.timeout,
                     fit_timeout=self.fit_timeout,
                     journal=journal,
                 )
+                progress.close(outcome.reason)
                 search_time = time.perf_counter() - start
                 self._forget()
                 if outcome.interruption is not None:
@@ -314,6 +328,7 @@ class BaseSearch(BaseSearchCV):
                 f"cv.split and cv.get_n_splits {verb} inconsistent results. "
                 f"Expected {n_splits} splits, got {len(indices)}"
             )
+        check_splits(indices, X.shape[0] if hasattr(X, "shape") else len(X))
         return indices
 
     def _print_plan(self, n_candidates, n_splits):

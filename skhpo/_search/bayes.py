@@ -1,11 +1,10 @@
 """BayesSearch: candidates from a model of the scores so far."""
 
-import numbers
-
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import HasMethods, Interval, StrOptions
+from skhpo._search.constraints import Count
+from skhpo._sklearn import HasMethods, StrOptions
 from skhpo.space import Space, check_names
 from skhpo.strategies.bayes import BayesStrategy
 
@@ -65,8 +64,8 @@ class BayesSearch(BaseSearch):
         The splits, drawn once for the whole search. None means 5 folds, an int that
         many; stratified for classifiers.
     verbose : int, default=0
-        Above 0 the size of the search is printed, above 1 a line for each fit, above
-        2 its scores, above 9 also its start.
+        Above 0 the size of the search and its progress are printed, above 1 a line for
+        each fit, above 2 its scores, above 9 also its start.
     pre_dispatch : int or str, default="2*n_jobs"
         How many tasks joblib may hold ready for its workers.
     random_state : int, RandomState instance or None, default=None
@@ -186,8 +185,8 @@ class BayesSearch(BaseSearch):
     _parameter_constraints = {
         **BaseSearch._parameter_constraints,
         "param_distributions": [dict, list],
-        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
-        "max_pending": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_iter": [Count()],
+        "max_pending": [Count()],
         "surrogate": [
             StrOptions({"auto", "gp", "forest", "tpe"}),
             HasMethods(["propose"]),

@@ -44,8 +44,8 @@ class GridSearch(BaseSearch):
         The splits, drawn once for the whole search. None means 5 folds, an int that
         many; stratified for classifiers.
     verbose : int, default=0
-        Above 0 the size of the search is printed, above 1 a line for each fit, above
-        2 its scores, above 9 also its start.
+        Above 0 the size of the search and its progress are printed, above 1 a line for
+        each fit, above 2 its scores, above 9 also its start.
     pre_dispatch : int or str, default="2*n_jobs"
         How many tasks joblib may hold ready for its workers.
     error_score : "raise" or float, default=nan

@@ -1,7 +1,6 @@
 """HypergradSearch: candidates along the gradient of the held-out loss."""
 
 import itertools
-import numbers
 
 import numpy as np
 from sklearn import get_config
@@ -10,7 +9,9 @@ from sklearn.metrics import get_scorer
 
 from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
-from skhpo._sklearn import Interval, MultimetricScorer
+from skhpo._search.constraints import Count
+from skhpo._search.hints import hint_at_scorers
+from skhpo._sklearn import MultimetricScorer
 from skhpo.hypergradients import TABLE
 from skhpo.hypergradients.differentiate import (
     Chain,
@@ -84,8 +85,8 @@ class HypergradSearch(BaseSearch):
         The splits, drawn once for the whole search. None means 5 folds, an int that
         many; stratified for classifiers.
     verbose : int, default=0
-        Above 0 the size of the search is printed, above 1 a line for each fit, above
-        2 its scores, above 9 also its start.
+        Above 0 the size of the search and its progress are printed, above 1 a line for
+        each fit, above 2 its scores, above 9 also its start.
     pre_dispatch : int or str, default="2*n_jobs"
         How many tasks joblib may hold ready for its workers.
     random_state : int, RandomState instance or None, default=None
@@ -193,7 +194,7 @@ class HypergradSearch(BaseSearch):
     _parameter_constraints = {
         **BaseSearch._parameter_constraints,
         "param_distributions": [dict, list],
-        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_iter": [Count()],
         "smooth_scoring": [str, callable, None],
         "check_gradient": ["boolean"],
         "random_state": ["random_state"],
@@ -264,13 +265,13 @@ class HypergradSearch(BaseSearch):
             free, rest = _split(branch)
             choices = itertools.product(
                 *(
-                    d.values() if d.n_values < np.inf else [d.from_unit(0.5)]
-                    for d in rest.values()
+                    d.values() if d.n_values < np.inf else [_middle(space, name, d)]
+                    for name, d in rest.items()
                 )
             )
             for values in itertools.islice(choices, _N_CHECKED):
                 fixed = dict(zip(rest, values, strict=True))
-                middle = {name: branch[name].from_unit(0.5) for name in free}
+                middle = {name: _middle(space, name, branch[name]) for name in free}
                 if self._smooth_names({**fixed, **middle}, free):
                     return
         known = ", ".join(cls.__name__ for cls in TABLE)
@@ -324,7 +325,12 @@ class HypergradSearch(BaseSearch):
         classifier = is_classifier(self.estimator)
         smooth = self.smooth_scoring
         if isinstance(smooth, str):
-            return loss_of(get_scorer(smooth), classifier=classifier)
+            try:
+                with hint_at_scorers(smooth):
+                    smooth = get_scorer(smooth)
+            except ValueError as error:
+                raise ValueError(f"smooth_scoring = {smooth!r}: {error}") from error
+            return loss_of(smooth, classifier=classifier)
         if smooth is not None:
             if hasattr(smooth, "_score_func"):
                 return loss_of(smooth, classifier=classifier)
@@ -344,3 +350,10 @@ def _split(branch):
     """Part the dimensions into continuous ones and the others."""
     free = [name for name, d in branch.items() if d.continuous]
     return free, {name: d for name, d in branch.items() if name not in free}
+
+
+def _middle(space, name, dimension):
+    try:
+        return dimension.from_unit(0.5)
+    except TypeError as error:  # it can only be drawn from
+        raise TypeError(f"{space.name}[{name!r}]: {error}") from error
