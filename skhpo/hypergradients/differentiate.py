@@ -502,7 +502,7 @@ def differentiable(estimator, names):
     if not own:
         # The equations do not hold at these settings, so not for a front either.
         return []
-    supported = []
+    supported, checked = [], set()
     for name in names:
         if name.startswith(chain.prefix):
             if name[len(chain.prefix) :] in own:
@@ -510,8 +510,11 @@ def differentiable(estimator, names):
             continue
         for front in chain.fronts:
             for step, transformer in front.steps.steps:
-                if name.startswith(f"{front.prefix}{step}__"):
-                    _check_deterministic(transformer, f"{front.prefix}{step}", name)
+                path = f"{front.prefix}{step}"
+                if name.startswith(path + "__"):
+                    if path not in checked:  # a step may have hundreds of parameters
+                        _check_deterministic(transformer, path, name)
+                        checked.add(path)
                     supported.append(name)
     return supported
 
