@@ -300,6 +300,11 @@ class HypergradSearch(BaseSearch):
             )
         return Shrinkage(groups, None if strength == "auto" else float(strength))
 
+    def __getstate__(self):
+        # While a fit runs, callbacks send the search to workers.
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_strategy"}
+
     def _select_best_index(self, refit, refit_metric, results):
         rows = self._strategy.contenders
         if callable(refit) or not rows or not self._strategy.choices:

@@ -14,7 +14,7 @@ from skhpo.strategies.bayes import BayesStrategy
 MIN_ROWS = 6
 # Rows of a descent from a setting that the model has chosen, that one included.
 _N_LOCAL = 4
-SHRUNK = "converged: weaker shrinkage is no better on splits left out"
+SHRUNK = "converged at every strength of shrinkage"
 
 
 class GradientStrategy:
@@ -217,7 +217,7 @@ class GradientStrategy:
         for split in range(n_splits):
             parts.append(whole.without(split, left()))
             yield parts[-1]
-        wholes, losses, learnt = [whole], [], []
+        wholes, left_out, learnt = [whole], [], []
         for strength in (np.inf, *LADDER):
             if strength < np.inf:
                 spread = Spread(dimensions, groups, strength * unit)
@@ -230,13 +230,12 @@ class GradientStrategy:
                     yield parts[split]
             if any(descent.reason is None for descent in (whole, *parts)):
                 return
-            losses.append([part.split_losses[k] for k, part in enumerate(parts)])
-            best, hopeless = choose(np.array(losses))
-            chosen = wholes[best]
-            optimism = np.mean(losses[best]) - np.mean(chosen.split_losses)
-            self._chosen[-1] = chosen, Choice((np.inf, *LADDER)[best], float(optimism))
-            if hopeless:
-                break
+            left_out.append([part.split_losses[k] for k, part in enumerate(parts)])
+            tuned = np.array([descent.split_losses for descent in wholes])
+            best = choose(np.array(left_out), tuned)
+            optimism = np.mean(left_out[best]) - np.mean(tuned[best])
+            strength = (np.inf, *LADDER)[best]
+            self._chosen[-1] = wholes[best], Choice(strength, float(optimism))
         self._reason = SHRUNK
 
     def _start(self, name, dimension):
