@@ -72,11 +72,11 @@ class HypergradSearch(BaseSearch):
         them learn the held-out parts by heart, so what is minimised is the smooth loss
         plus ``shrinkage * loss_1 * v``: `loss_1` is the least loss with one common
         scale, and `v` the variance of ``log(scale**2)``. "auto" chooses the strength
-        among infinity (one common scale), 10, 1, 0.1 and 0.01 by the loss on splits
-        that are left out when the scales are searched, and keeps a stronger one unless
-        it is clearly worse. That takes a descent for each strength and split, 100 to
-        300 candidates in all; what is chosen is only among those strengths that
-        ``n_iter`` left room for. 0 shrinks nothing. None is "auto" where more than 8
+        among infinity (one common scale), 10, 1, 0.1 and 0.01, by the loss on splits
+        that are left out when the scales are searched: the strongest that is not
+        clearly worse than the best. That takes a descent for each strength and split,
+        with 5 splits 100 to 300 candidates in all; where ``n_iter`` is smaller, the
+        weak ones are not tried. 0 shrinks nothing. None is "auto" where more than 8
         scales of one BlockScaler are searched, otherwise 0.
     check_gradient : bool, default=False
         Whether the slopes of the first candidate are compared with differences of
@@ -162,8 +162,8 @@ class HypergradSearch(BaseSearch):
     optimism_ : float
         By how much the best candidate's smooth loss is too small, as far as left-out
         splits tell: the mean loss of each split, left out of a search with the same
-        strength, minus that loss. NaN if it was not measured, as ``shrinkage`` is a
-        number or ``n_iter`` too small. Only if scales are shrunk.
+        strength, minus the best candidate's. NaN if it was not measured, as
+        ``shrinkage`` is a number or ``n_iter`` too small. Only if scales are shrunk.
 
     See Also
     --------

@@ -41,7 +41,6 @@ class GradientStrategy:
         Name of the metric that the model maximises.
     shrinkage : Shrinkage, default=None
         Which scales are shrunk towards a common one; None for none.
-
     """
 
     needs_gradient = True

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from skhpo import BlockScaler, HypergradSearch, Real
 
 X, y, COEF = make_regression(
-    100, 25, n_informative=3, noise=60, coef=True, random_state=0
+    120, 40, n_informative=3, noise=30, coef=True, random_state=0
 )
 X_cancer, y_cancer = load_breast_cancer(return_X_y=True)
 RIDGE = make_pipeline(StandardScaler(), BlockScaler("each"), Ridge())
@@ -31,7 +31,7 @@ def space(n):
     return {f"blockscaler__x{j}": Real(1e-3, 1e3, log=True) for j in range(n)}
 
 
-def ridge(n=25, **options):
+def ridge(n=40, **options):
     return HypergradSearch(
         RIDGE, space(n), **{"n_iter": 300, "scoring": MSE, **options}
     )
@@ -65,7 +65,7 @@ def test_few_features_that_matter_are_found(automatic):
     one = ridge(shrinkage=np.inf).fit(X, y)
     assert automatic.shrinkage_ <= 1
     assert automatic.best_score_ > one.best_score_
-    scales = np.array([automatic.best_params_[name] for name in space(25)])
+    scales = np.array([automatic.best_params_[name] for name in space(40)])
     assert scales[COEF != 0].min() > np.median(scales[COEF == 0])
 
 
@@ -99,7 +99,7 @@ def test_workers_do_not_matter(automatic):
 
 
 def test_the_order_of_columns_does_not_matter(automatic):
-    order = np.random.default_rng(0).permutation(25)
+    order = np.random.default_rng(0).permutation(40)
     found = automatic
     other = ridge(shrinkage="auto").fit(X[:, order], y)
     assert other.shrinkage_ == found.shrinkage_
@@ -121,7 +121,7 @@ def test_many_scales_are_shrunk_unless_told_otherwise():
 
 def test_other_hyperparameters_are_searched_along():
     penalty = {"ridge__alpha": Real(1e-2, 1e2, log=True)}
-    search = clone(ridge()).set_params(param_distributions={**space(25), **penalty})
+    search = clone(ridge()).set_params(param_distributions={**space(40), **penalty})
     search.set_params(shrinkage=0.1).fit(X, y)
     alone = ridge(shrinkage=0.1).fit(X, y)
     # alpha is what a common scale is.
@@ -129,7 +129,7 @@ def test_other_hyperparameters_are_searched_along():
 
 
 def test_choices_around_it_compete_by_their_chosen_rows():
-    both = {**space(25), "ridge__fit_intercept": [True, False]}
+    both = {**space(40), "ridge__fit_intercept": [True, False]}
     search = ridge(n_iter=60, cv=3).set_params(param_distributions=both).fit(X, y + 50)
     assert search.best_params_["ridge__fit_intercept"]
     assert np.isfinite(search.optimism_)
@@ -146,7 +146,7 @@ def test_choices_around_it_compete_by_their_chosen_rows():
             ridge().set_params(
                 n_iter=5,
                 param_distributions={
-                    **space(25),
+                    **space(40),
                     "ridge__fit_intercept": [True, False],
                 },
             ),
@@ -168,7 +168,11 @@ def outer_losses(shrinkage, seed):
         StandardScaler(), BlockScaler("each"), LogisticRegression(max_iter=10_000)
     )
     search = HypergradSearch(
-        model, space(30), n_iter=200, shrinkage=shrinkage, scoring="neg_log_loss"
+        model,
+        space(30),
+        n_iter=200 if shrinkage else 60,
+        shrinkage=shrinkage,
+        scoring="neg_log_loss",
     ).fit(parts[0], parts[2])
     return log_loss(parts[3], search.predict_proba(parts[1]))
 

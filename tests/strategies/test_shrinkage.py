@@ -166,13 +166,14 @@ def rises(n_runs, effect):
 
 @pytest.mark.slow
 def test_noise_seldom_leaves_the_common_scale():
-    """Of 2000 runs; a share of 0.2 has a standard error of 0.009.
+    """It does in 0.13 of 2000 runs, with a standard error of 0.008.
 
-    The least mean of five leaves it in four of five, which is the negative control. A
-    real effect of three standard deviations has to be found.
+    Four strengths are each tested at 5 %. The least mean of five leaves it in four of
+    five, which is the negative control. A real effect of three standard deviations has
+    to be found.
     """
     tested, least = rises(2000, 0.0)
-    assert tested < 0.25
+    assert tested < 0.17
     assert least > 0.7
     assert rises(500, 3.0)[0] > 0.9
 
