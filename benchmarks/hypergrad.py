@@ -42,6 +42,7 @@ from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
     load_digits,
+    load_wine,
     make_classification,
     make_regression,
 )
@@ -785,7 +786,150 @@ def values_ratio(figures, i):
     return figures["groups"][:, i].mean() / figures["single"][:, i].mean()
 
 
-PARTS = {part.__name__: part for part in (searches, groups)}
+def many_regression(seed, n, p, n_informative, noise):
+    X, y = make_regression(
+        n, p, n_informative=n_informative, noise=noise, random_state=seed
+    )
+    return Ridge(), X, y
+
+
+def many_classification(seed):
+    X, y = make_classification(
+        1000,
+        100,
+        n_informative=10,
+        n_redundant=10,
+        class_sep=0.5,
+        flip_y=0.1,
+        random_state=seed,
+    )
+    return LogisticRegression(max_iter=10_000), X, y
+
+
+def many_diabetes(seed):
+    X, y = load_diabetes(return_X_y=True)
+    return Ridge(), PolynomialFeatures(2, include_bias=False).fit_transform(X), y
+
+
+def many_digits(seed):
+    X, y = load_digits(return_X_y=True)
+    both = np.isin(y, (3, 8))
+    return LogisticRegression(max_iter=10_000), X[both], y[both] == 8
+
+
+# Model, features and target by seed.
+MANY = {
+    "breast_cancer logistic, 30": lambda seed: (
+        LogisticRegression(max_iter=10_000),
+        *load_breast_cancer(return_X_y=True),
+    ),
+    "diabetes degree 2 ridge, 65": many_diabetes,
+    "regression, 20 of 200 matter": lambda seed: many_regression(
+        seed, 1000, 200, 20, 50
+    ),
+    "regression, all of 60 matter": lambda seed: many_regression(
+        seed, 600, 60, 60, 300
+    ),
+    "classification, 20 of 100 matter": many_classification,
+    "digits 3 and 8 logistic, 64": many_digits,
+    "wine, one class, 13": lambda seed: (
+        LogisticRegression(max_iter=10_000),
+        load_wine().data,
+        load_wine().target == 1,
+    ),
+}
+# Others than those that the rule of the choice was looked at with.
+FIRST_SEED = 10
+SHRINKAGE = {"single": np.inf, "none": 0, "automatic": "auto"}
+
+
+def scales(*, quick, n_repeats=6, problems=(), **unused):
+    """One penalty for each feature: single, none shrunk, automatic shrinkage."""
+    table, cost = [], []
+    for name in list(MANY)[: 1 if quick else None]:
+        figures = {way: [] for way in SHRINKAGE}
+        chosen = []
+        for seed in range(FIRST_SEED, FIRST_SEED + n_repeats):
+            for way, strength in SHRINKAGE.items():
+                found, search = scales_searched(name, seed, strength, quick)
+                figures[way].append(found)
+                if way == "automatic":
+                    chosen.append(f"{search.shrinkage_:g}")
+        figures = {way: np.array(values) for way, values in figures.items()}
+        test, cv, judged_cv, n_rows, seconds = (
+            {way: values[:, i] for way, values in figures.items()} for i in range(5)
+        )
+        ratios = [test[way] / test["single"] for way in ("none", "automatic")]
+        table.append(
+            (
+                name,
+                f"{np.median(test['single']):.4g}",
+                *(spread(ratio, 3) for ratio in ratios),
+                " ".join(chosen),
+                *judged(ratios[1].max(), Goal(1.02)),
+                spread(cv["none"] / test["none"], 2),
+                spread(cv["automatic"] / test["automatic"], 2),
+                spread(judged_cv["automatic"] / test["automatic"], 2),
+            )
+        )
+        cost.append(
+            (
+                name,
+                *(f"{np.median(n_rows[way]):.0f}" for way in SHRINKAGE),
+                *(f"{np.median(seconds[way]):.1f}" for way in SHRINKAGE),
+            )
+        )
+        print(name, "done", flush=True)
+    print_table(
+        f"scales: outer test loss over that of the single penalty, {n_repeats} seeds, "
+        "and CV loss over test loss",
+        (
+            "problem, scales",
+            "single, loss",
+            "none",
+            "automatic",
+            "strengths",
+            "worst automatic",
+            "",
+            "CV/test, none",
+            "CV/test, automatic",
+            "(CV + optimism)/test",
+        ),
+        table,
+    )
+    ways = list(SHRINKAGE)
+    print_table(
+        "scales: candidates and CPU seconds, medians",
+        ("problem", *(f"rows, {w}" for w in ways), *(f"s, {w}" for w in ways)),
+        cost,
+    )
+
+
+def scales_searched(name, seed, shrinkage, quick):
+    """Search on 70 % of the data; give the figures, and the search."""
+    model, X, y = MANY[name](seed)
+    classifier = is_classifier(model)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.3, random_state=seed, stratify=y if classifier else None
+    )
+    kind = StratifiedKFold if classifier else KFold
+    space = {f"blockscaler__x{j}": Real(1e-3, 1e2, log=True) for j in range(X.shape[1])}
+    start = time.process_time()
+    search = HypergradSearch(
+        make_pipeline(StandardScaler(), BlockScaler("each"), model),
+        space,
+        n_iter=20 if quick else 300,
+        shrinkage=shrinkage,
+        scoring="neg_log_loss" if classifier else "neg_mean_squared_error",
+        cv=kind(N_SPLITS, shuffle=True, random_state=0),
+    ).fit(X_train, y_train)
+    seconds = time.process_time() - start
+    cv, test = -search.best_score_, -search.score(X_test, y_test)
+    optimism = getattr(search, "optimism_", np.nan)
+    return (test, cv, cv + optimism, search.n_candidates_, seconds), search
+
+
+PARTS = {part.__name__: part for part in (searches, groups, scales)}
 
 
 def main():

@@ -1,6 +1,7 @@
 """HypergradSearch: candidates along the gradient of the held-out loss."""
 
 import itertools
+import numbers
 
 import numpy as np
 from sklearn import get_config
@@ -11,7 +12,7 @@ from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import Count
 from skhpo._search.hints import hint_at_scorers
-from skhpo._sklearn import MultimetricScorer
+from skhpo._sklearn import Interval, MultimetricScorer, StrOptions
 from skhpo.hypergradients import TABLE
 from skhpo.hypergradients.differentiate import (
     Chain,
@@ -20,13 +21,17 @@ from skhpo.hypergradients.differentiate import (
     requested,
 )
 from skhpo.hypergradients.losses import loss_of
+from skhpo.preprocessing import BlockScaler
 from skhpo.space import Real, Space, check_names
+from skhpo.strategies._shrinkage import Shrinkage
 from skhpo.strategies.gradient import GradientStrategy
 
 # Combinations of the other hyperparameters that are looked at for something smooth.
 _N_CHECKED = 1000
 # Points of the curve of a lone hyperparameter, where it comes nearly for free.
 _N_CURVE = 11
+# So many scales of one BlockScaler learn the held-out parts by heart.
+_MANY_SCALES = 8
 
 
 class HypergradSearch(BaseSearch):
@@ -64,6 +69,17 @@ class HypergradSearch(BaseSearch):
         and weights that sum to one, which returns a float and its derivative by `f`.
         None chooses by ``scoring``: log-loss for classification metrics, the metric
         itself for most of regression.
+    shrinkage : "auto", float or None, default=None
+        How strongly the scales of a :class:`BlockScaler` are drawn together. Many of
+        them learn the held-out parts by heart, so what is minimised is the smooth loss
+        plus ``shrinkage * loss_1 * v``: `loss_1` is the least loss with one common
+        scale, and `v` the variance of ``log(scale**2)``. "auto" chooses the strength
+        among infinity (one common scale), 10, 1, 0.1 and 0.01, by the loss on splits
+        that are left out when the scales are searched: the strongest that is not
+        clearly worse than the best. That takes a descent for each strength and split,
+        with 5 splits 100 to 300 candidates in all; where ``n_iter`` is smaller, the
+        weak ones are not tried. 0 shrinks nothing. None is "auto" where more than 8
+        scales of one BlockScaler are searched, otherwise 0.
     check_gradient : bool, default=False
         Whether the slopes of the first candidate are compared with differences of
         fits, two for each hyperparameter and split; a ValueError says where they
@@ -124,7 +140,9 @@ class HypergradSearch(BaseSearch):
         Its parameters. Not with several metrics and ``refit=False``; the same holds
         for ``best_index_``.
     best_index_ : int
-        Its row in ``cv_results_``.
+        Its row in ``cv_results_``: that with the best score, but where scales are
+        shrunk that with the least shrunk loss at the chosen strength, as rows of other
+        descents have better scores for the wrong reason.
     scorer_ : callable or dict of str to callable
         What scored the candidates.
     n_splits_ : int
@@ -154,6 +172,14 @@ class HypergradSearch(BaseSearch):
         steps in front take.
     search_time_ : float
         Seconds that the search took, the refit not counted.
+    shrinkage_ : float
+        How strongly the scales of the best candidate were shrunk; infinite for one
+        common scale. Only if scales are shrunk.
+    optimism_ : float
+        By how much the best candidate's smooth loss is too small, as far as left-out
+        splits tell: the mean loss of each split, left out of a search with the same
+        strength, minus the best candidate's. NaN if it was not measured, as
+        ``shrinkage`` is a number or ``n_iter`` too small. Only if scales are shrunk.
 
     See Also
     --------
@@ -196,6 +222,11 @@ class HypergradSearch(BaseSearch):
         "param_distributions": [dict, list],
         "n_iter": [Count()],
         "smooth_scoring": [str, callable, None],
+        "shrinkage": [
+            StrOptions({"auto"}),
+            Interval(numbers.Real, 0, None, closed="both"),
+            None,
+        ],
         "check_gradient": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -207,6 +238,7 @@ class HypergradSearch(BaseSearch):
         *,
         n_iter=50,
         smooth_scoring=None,
+        shrinkage=None,
         check_gradient=False,
         scoring=None,
         n_jobs=None,
@@ -224,6 +256,7 @@ class HypergradSearch(BaseSearch):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
         self.smooth_scoring = smooth_scoring
+        self.shrinkage = shrinkage
         self.check_gradient = check_gradient
         self.random_state = random_state
         super().__init__(
@@ -245,15 +278,72 @@ class HypergradSearch(BaseSearch):
         space = Space(self.param_distributions)
         check_names(self.estimator, space)
         self._check_something_smooth(space)
-        return GradientStrategy(
+        scales = self._scales(space)
+        ones = dict.fromkeys(itertools.chain(*scales), 1.0)
+        self._strategy = GradientStrategy(
             space,
             self.n_iter,
             self._smooth_names,
-            self.estimator.get_params(deep=True),
+            {**ones, **self.estimator.get_params(deep=True)},
             random_state=random_state,
             n_planned=n_planned,
             metric=self.refit if isinstance(self.refit, str) else None,
+            shrinkage=self._make_shrinkage(scales),
         )
+        return self._strategy
+
+    def _scales(self, space):
+        """List the searched scales of each BlockScaler."""
+        names = {
+            name: None
+            for branch in space.branches
+            for name, dimension in branch.items()
+            if dimension.continuous
+        }
+        groups = []
+        for step, value in self.estimator.get_params(deep=True).items():
+            if isinstance(value, BlockScaler):
+                own = [n for n in names if n.rpartition("__")[0] == step]
+                groups.append(tuple(own))
+        return groups
+
+    def _make_shrinkage(self, scales):
+        strength = self.shrinkage
+        if strength is None:
+            many = any(len(names) > _MANY_SCALES for names in scales)
+            strength = "auto" if many else 0
+        if strength == 0:
+            return None
+        groups = [names for names in scales if len(names) > 1]
+        if not groups:
+            raise ValueError(
+                f"shrinkage = {self.shrinkage!r}, but param_distributions names no two "
+                "scales of one BlockScaler with a range; name some, such as "
+                "blockscaler__x0 and blockscaler__x1, or set shrinkage=None."
+            )
+        required = self.shrinkage is not None
+        strength = None if strength == "auto" else float(strength)
+        return Shrinkage(groups, strength, required)
+
+    def __getstate__(self):
+        # While a fit runs, callbacks send the search to workers.
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_strategy"}
+
+    def _select_best_index(self, refit, refit_metric, results):
+        rows = self._strategy.contenders
+        if callable(refit) or not rows or not self._strategy.choices:
+            return super()._select_best_index(refit, refit_metric, results)
+        scores = results[f"mean_test_{refit_metric}"][rows]
+        return rows[int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))]
+
+    def _keep(self, strategy):
+        choice = strategy.choices.get(getattr(self, "best_index_", None))
+        for name in ("shrinkage_", "optimism_"):
+            self.__dict__.pop(name, None)
+        if choice is not None:
+            self.shrinkage_, self.optimism_ = choice
+        del self._strategy
 
     def _smooth_names(self, params, names):
         estimator = clone(self.estimator).set_params(**clone(params, safe=False))

@@ -146,6 +146,18 @@ class Equations(ABC):
     def pullback(self, w, X_new, cotangent):
         """Turn derivatives by the outputs, (n_new, k), into those by w, (m,)."""
 
+    def by_factors(self, w, u, params):
+        """Differentiate the Lagrangian by the logarithm of a factor of each column.
+
+        Called where F = 0 and ``u`` is the adjoint.
+
+        Returns
+        -------
+        ndarray of shape (p,) or None
+            None if there is no formula; then it is differenced.
+        """
+        return None
+
 
 class Explicit(Equations):
     """Outputs that are a formula of data and parameters, without unknowns.

@@ -18,6 +18,7 @@ from skhpo._sklearn import InvalidParameterError
 from skhpo.hypergradients import TABLE, nets
 from skhpo.hypergradients.base import Derivative, polish, solve
 from skhpo.hypergradients.losses import calibrated
+from skhpo.preprocessing import BlockScaler
 
 # Relative step of the differences. What is differenced is smooth and has no solver's
 # noise, so that a long step is accurate; the error is its square.
@@ -123,7 +124,7 @@ class Differentiator:
         )
         params = chain.model.get_params(deep=False)
         held_out = partial(self._held_out, equations.kind, chain, test)
-        loss, lagrangian = _solve(equations, params, X, X_new, held_out)
+        loss, lagrangian, by_factors = _solve(equations, params, X, X_new, held_out)
         if lagrangian is None:
             return Derivative(loss, {})
         if not self.polished:
@@ -141,10 +142,16 @@ class Differentiator:
             return lagrangian(params, *moved_X)
 
         slopes = {}
+        last_scales = chain.scales(names)
+        # All scales of columns from one formula, where the model has it.
+        by_column = by_factors() if last_scales else None
         for name in names:
             value = float(values[name])
-            slope = _difference(moved, name, value)
-            if first and not name.startswith(chain.prefix):
+            if by_column is not None and name in last_scales:
+                slope = float(by_column[last_scales[name]].sum()) / value
+            else:
+                slope = _difference(moved, name, value)
+            if first and not name.startswith(chain.prefix) and name not in last_scales:
                 _check_smooth(moved, prefix + name, name, value, slope)
             if self.check and first:
                 self._compare(estimator, train, test, prefix + name, name, slope)
@@ -214,11 +221,14 @@ class Differentiator:
 
 
 def _solve(equations, params, X, X_new, held_out):
-    """Give the loss at the solution, and the Lagrangian with w and u frozen."""
+    """Give the loss at the solution, and the Lagrangian with w and u frozen.
+
+    The third is its derivative by the logarithms of factors of the columns.
+    """
     w, factor = polish(equations, params, X)
     loss, d_f = held_out(equations.outputs(w, params, X, X_new))
     if not (np.isfinite(loss) and np.isfinite(d_f).all()):
-        return float("nan"), None
+        return float("nan"), None, None
     u = -equations.pullback(w, X_new, d_f)
     if len(w):
         u = solve(equations, w, u, factor)
@@ -229,13 +239,13 @@ def _solve(equations, params, X, X_new, held_out):
         f = equations.outputs(w, params, X, X_new)
         return np.vdot(d_f, f) + u @ equations.residual(w, params, X)
 
-    return float(loss), lagrangian
+    return float(loss), lagrangian, partial(equations.by_factors, w, u, params)
 
 
 def _point(equations, params, name, X, X_new, held_out):
     """Give value, loss and slope at another value of a parameter of the model."""
     equations = equations.at(params)
-    loss, lagrangian = _solve(equations, params, X, X_new, held_out)
+    loss, lagrangian, _ = _solve(equations, params, X, X_new, held_out)
     value = float(params[name])
     if lagrangian is None:
         return value, loss, 0.0
@@ -357,6 +367,33 @@ class Chain:
             X = front.steps.transform(X)
         return check_array(X, accept_sparse="csr", dtype=float)
 
+    def scales(self, names):
+        """Find those of the names that are scales of columns that the model sees.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Parameters.
+
+        Returns
+        -------
+        columns : dict of str to ndarray of int
+            The columns that each multiplies.
+        """
+        if not self.fronts:
+            return {}
+        front = self.fronts[-1]
+        step, transformer = front.steps.steps[-1]
+        if type(transformer) is not BlockScaler:
+            return {}
+        before = f"{front.prefix}{step}__"
+        blocks = transformer.blocks_
+        return {
+            name: blocks[name[len(before) :]]
+            for name in names
+            if name.startswith(before) and name[len(before) :] in blocks
+        }
+
     def check_training_features(self):
         """Raise if the model was fitted to other features than ``transform`` gives."""
         for front in self.fronts:
@@ -465,7 +502,7 @@ def differentiable(estimator, names):
     if not own:
         # The equations do not hold at these settings, so not for a front either.
         return []
-    supported = []
+    supported, checked = [], set()
     for name in names:
         if name.startswith(chain.prefix):
             if name[len(chain.prefix) :] in own:
@@ -473,8 +510,11 @@ def differentiable(estimator, names):
             continue
         for front in chain.fronts:
             for step, transformer in front.steps.steps:
-                if name.startswith(f"{front.prefix}{step}__"):
-                    _check_deterministic(transformer, f"{front.prefix}{step}", name)
+                path = f"{front.prefix}{step}"
+                if name.startswith(path + "__"):
+                    if path not in checked:  # a step may have hundreds of parameters
+                        _check_deterministic(transformer, path, name)
+                        checked.add(path)
                     supported.append(name)
     return supported
 

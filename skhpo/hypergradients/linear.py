@@ -134,6 +134,18 @@ class Linear(Equations):
         H_W = (self.X.T @ G).T + self._l2(self.params) * V
         return self._pack(H_W, G.sum(axis=0) + self._l2_intercept(self.params) * vb)
 
+    def by_factors(self, w, u, params):
+        # Another scale of a column is, after the change of variables that leaves eta as
+        # it is, another penalty of its coefficients.
+        W, _ = self._unpack(w)
+        U, _ = self._unpack(u)
+        l1, l2 = self._l1(params), self._l2(params)
+        return -(U * (2 * l2 * W + l1 * self._directions(W))).sum(axis=0)
+
+    def _directions(self, W):
+        """Give the derivative of the l1 penalty by the coefficients."""
+        return self.signs
+
     def factor(self, w):
         if self._mixes() or self.active.sum(axis=1).max(initial=0) > MAX_FACTORED:
             return None
@@ -272,8 +284,7 @@ class MultiTaskEquations(ElasticNetEquations):
 
     def residual(self, w, params, X):
         W, _ = self._unpack(w)
-        directions = W / self._norms(W)
-        extra = self._pack(directions - self.signs, np.zeros(len(W)))
+        extra = self._pack(self._directions(W) - self.signs, np.zeros(len(W)))
         return super().residual(w, params, X) + self._l1(params) * extra
 
     def product(self, w, v):
@@ -284,6 +295,9 @@ class MultiTaskEquations(ElasticNetEquations):
         curved = (V - U * (U * V).sum(axis=0)) / norms
         extra = self._pack(curved, np.zeros(len(W)))
         return super().product(w, v) + self._l1(self.params) * extra
+
+    def _directions(self, W):
+        return W / self._norms(W)
 
     @staticmethod
     def _norms(W):
@@ -575,6 +589,9 @@ class HuberEquations(Linear):
         own = self._pack((self.X.T @ G).T + self._l2(self.params) * V, G.sum(axis=0))
         last = 2 * (D * r * (r * v[-1] / sigma**3 - eta / sigma**2)).sum()
         return np.append(own, last)
+
+    def by_factors(self, w, u, params):
+        return super().by_factors(w[:-1], u[:-1], params)
 
     def factor(self, w):
         if len(w) > MAX_FACTORED:

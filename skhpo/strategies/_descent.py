@@ -14,7 +14,7 @@ returns why it ended. With one coordinate the minimum is bracketed by the sign o
 slope and closed in on by the minimum of H, which needs few evaluations because each
 gives two numbers. With more they are quasi-Newton steps in a trust region (BFGS,
 damped [1]_) rather than line searches, which waste evaluations where the function has
-kinks.
+kinks. With very many, where a part of the curvature is known, only the rest is learnt.
 
 References
 ----------
@@ -45,6 +45,8 @@ _POLL = 0.02
 _MAX_POLLS = 2
 # Up to so many coordinates, steps between the axes are tried too.
 _MAX_ACROSS = 3
+# Of each coordinate, on average, where there are many.
+_FIRST_OF_EACH, _MOST_OF_EACH, _LEAST_OF_EACH = 0.05, 0.17, 0.002
 # The end is doubted if a step of this length along the slope would promise more.
 _DOUBT = 0.05
 
@@ -63,6 +65,59 @@ def descend(start):
         Yields points, is sent ``(f, g)``, returns why it ended.
     """
     return _bracket(start) if len(start) == 1 else _quasi_newton(start)
+
+
+def descend_many(start, known, learnt=None):
+    """Descend in many coordinates, a part of whose curvature is known.
+
+    Steps are as those in few coordinates. The Hessian is the known one and one that is
+    learnt, and nothing is tried around an end.
+
+    Parameters
+    ----------
+    start : ndarray of shape (d,)
+        Where to begin.
+    known : ndarray of shape (d, d)
+        A part of the Hessian.
+    learnt : list of ndarray, default=None
+        Its last is taken as the rest of the Hessian at the start, if there is one. At
+        the end what has been learnt is appended.
+
+    Returns
+    -------
+    generator
+        Yields points, is sent ``(f, g)``, returns why it ended.
+    """
+    learnt = [] if learnt is None else learnt
+    u = np.array(start)
+    f, g, *_ = yield u
+    if not np.isfinite(f):
+        return FAILED
+    if not g.any():
+        return FLAT
+    root = np.sqrt(len(u))
+    radius = _FIRST_OF_EACH * root
+    B = learnt[-1] if learnt else np.eye(len(u)) * np.linalg.norm(g) / radius
+    while True:
+        step, promised = _step(u, g, B + known, radius)
+        if promised <= TOLERANCE * abs(f) or radius < _LEAST_OF_EACH * root:
+            learnt.append(B)
+            return _reason(u) if promised <= TOLERANCE * abs(f) else KINK
+        new = np.clip(u + step, 0, 1)
+        f_new, g_new, *_ = yield new
+        if not np.isfinite(f_new):
+            radius = np.linalg.norm(step) / 4
+            continue
+        ratio = (f - f_new) / promised
+        if ratio > 0.75:
+            longer = min(2 * np.linalg.norm(step), _MOST_OF_EACH * root)
+            radius = max(radius, longer)
+        elif ratio < 0.25:
+            radius = np.linalg.norm(step) / 4
+        moved = new - u
+        B = _update(B, moved, g_new - g - known @ moved)
+        if f_new < f:
+            u, f, g = new, f_new, g_new
 
 
 def _bracket(start):

@@ -2,10 +2,12 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 
-from skhpo.strategies._descent import CONVERGED, descend
+from skhpo.strategies._descent import CONVERGED, descend, descend_many
+from skhpo.strategies._shrinkage import LADDER, Choice, Free, Spread, Tied, choose
 from skhpo.strategies.bayes import BayesStrategy
 
 # Rows that a descent should have for itself; where combinations of the other
@@ -13,7 +15,7 @@ from skhpo.strategies.bayes import BayesStrategy
 MIN_ROWS = 6
 # Rows of a descent from a setting that the model has chosen, that one included.
 _N_LOCAL = 4
-_STEP = 1e-5
+SHRUNK = "converged at every strength of shrinkage"
 
 
 class GradientStrategy:
@@ -40,6 +42,8 @@ class GradientStrategy:
         Name of the metric that the model maximises.
     n_planned : int, default=None
         The `n_iter` by which rows are shared out; None for this one.
+    shrinkage : Shrinkage, default=None
+        Which scales are shrunk towards a common one; None for none.
     """
 
     needs_gradient = True
@@ -55,16 +59,28 @@ class GradientStrategy:
         random_state=None,
         metric=None,
         n_planned=None,
+        shrinkage=None,
     ):
         self.space = space
         self.n_candidates = min(n_iter, space.n_values)
         self._reason = None
         self._smooth_names = smooth_names
         self._current = current
-        self._seen = {}  # key -> (loss, slopes by name), once it is told
+        self._seen = {}  # key -> derivatives of the splits, once it is told
+        self._rows = {}  # key -> row
         self._descent = None
+        self._shrinkage = shrinkage
+        self._chosen = []  # descent and choice, for each combination
+        self._aside, self._of_shrunk = False, set()
         arms = self._arms(n_planned or n_iter)
         if arms is None:
+            if shrinkage is not None:
+                self._cannot_shrink(
+                    "Scales are shrunk only where all combinations of the other "
+                    "hyperparameters are tried: where all of these are discrete, and "
+                    f"n_iter = {n_iter} leaves {MIN_ROWS} candidates for each. Raise "
+                    "n_iter, search fewer of them, or set shrinkage=0."
+                )
             self._model = BayesStrategy(
                 space,
                 n_iter,
@@ -79,12 +95,39 @@ class GradientStrategy:
             self._model = None
             self._descents = self._enumerated(arms)
 
+    def _cannot_shrink(self, why):
+        if self._shrinkage.required:
+            raise ValueError(why)
+        warnings.warn(why, UserWarning, stacklevel=2)
+
     @property
     def exhausted_reason(self):
         """Why there is no further candidate."""
         if len(self._seen) >= self.n_candidates:
             return "n_iter candidates evaluated"
         return self._reason
+
+    @property
+    def choices(self):
+        """dict of int to Choice: Rows that searches over shrunk scales have chosen."""
+        return {
+            self._rows[descent.candidate.key]: choice
+            for descent, choice in self._chosen
+            if descent.candidate is not None
+        }
+
+    @property
+    def contenders(self):
+        """list of int: Rows that are there for their own sake.
+
+        The others helped to choose how much is shrunk.
+        """
+        chosen = self.choices
+        return [
+            row
+            for key, row in self._rows.items()
+            if row in chosen or key not in self._of_shrunk
+        ]
 
     def _arms(self, n_iter):
         """List the fixed parts, each with its smooth names; None if they are many."""
@@ -108,23 +151,103 @@ class GradientStrategy:
         for number, (fixed, dimensions) in enumerate(arms):
             left = self.n_candidates - len(self._seen)
             share = -(-left // (len(arms) - number))
-            yield from self._from(fixed, dimensions, share)
+            groups = self._groups(dimensions)
+            if groups:
+                self._aside = True
+                yield from self._shrunk(fixed, dimensions, groups, share)
+                self._aside = False
+            else:
+                yield from self._from(fixed, Free(dimensions), share)
         self._reason = self._reason or "search space exhausted"
 
-    def _from(self, fixed, dimensions, n_rows):
-        """Yield a descent from the current values, another if it ends at a bound."""
-        first = {name: self._start(name, d) for name, d in dimensions.items()}
-        start = np.array([d.to_unit(first[name]) for name, d in dimensions.items()])
-        descent = Descent(self, fixed, dimensions, start, n_rows, {**fixed, **first})
+    def _groups(self, dimensions):
+        """List those scales that are shrunk."""
+        groups = self._shrinkage.groups if self._shrinkage else []
+        groups = [tuple(n for n in names if n in dimensions) for names in groups]
+        return [names for names in groups if len(names) > 1]
+
+    def _from(self, fixed, axes, n_rows):
+        """Yield a descent from the current values, another if it ends at a bound.
+
+        Returns
+        -------
+        Descent
+            The better one.
+        """
+        first = {name: self._start(name, d) for name, d in axes.dimensions.items()}
+        start, first = axes.start(first)
+        descent = Descent(self, fixed, axes, start, n_rows, {**fixed, **first})
         yield descent
         self._reason = descent.reason or self._reason
         if descent.reason not in (CONVERGED, None):
             # Another valley may lie on the other side.
             other = np.where(descent.best > 0.5, 0.25, 0.75)
-            again = Descent(self, fixed, dimensions, other, n_rows - descent.n_rows)
+            again = Descent(self, fixed, axes, other, n_rows - descent.n_rows)
             yield again
             if again.loss < descent.loss:
                 self._reason = again.reason or self._reason
+                return again
+        return descent
+
+    def _shrunk(self, fixed, dimensions, groups, n_rows):
+        """Yield descents over scales that are shrunk, ever less.
+
+        For each strength there is one for all splits, and one for each split left out,
+        on which the choice among strengths rests. Each goes on from where the stronger
+        one ended. There is a choice as far as they have come.
+        """
+        n_before = len(self._seen)
+
+        def left():
+            return n_rows - (len(self._seen) - n_before)
+
+        free = Free(dimensions)
+        whole = yield from self._from(fixed, Tied(dimensions, groups), n_rows)
+        self._chosen.append((whole, Choice(np.inf)))
+        strength = self._shrinkage.strength
+        if strength == np.inf or not np.isfinite(whole.loss):
+            return
+        unit = abs(whole.loss)
+        if strength is not None:
+            spread = Spread(dimensions, groups, strength * unit)
+            whole = whole.onward(free, left(), spread=spread)
+            self._chosen[-1] = whole, Choice(strength)
+            yield whole
+            self._reason = whole.reason
+            return
+
+        n_splits = len(whole.split_losses)
+        if n_splits < 2:
+            self._cannot_shrink(
+                "How much to shrink is chosen on splits that are left out, and there "
+                "is a single one, so one common scale is used. Set cv to several, or "
+                "shrinkage to a number."
+            )
+            return
+        parts = []
+        for split in range(n_splits):
+            parts.append(whole.without(split, left()))
+            yield parts[-1]
+        wholes, left_out, learnt = [whole], [], []
+        for strength in (np.inf, *LADDER):
+            if strength < np.inf:
+                spread = Spread(dimensions, groups, strength * unit)
+                whole = whole.onward(free, left(), spread=spread, learnt=learnt)
+                wholes.append(whole)
+                yield whole
+                for split, part in enumerate(parts):
+                    options = dict(spread=spread, learnt=learnt[-1:], left_out=split)
+                    parts[split] = part.onward(free, left(), **options)
+                    yield parts[split]
+            if any(descent.reason is None for descent in (whole, *parts)):
+                return
+            left_out.append([part.split_losses[k] for k, part in enumerate(parts)])
+            tuned = np.array([descent.split_losses for descent in wholes])
+            best = choose(np.array(left_out), tuned)
+            optimism = np.mean(left_out[best]) - np.mean(tuned[best])
+            strength = (np.inf, *LADDER)[best]
+            self._chosen[-1] = wholes[best], Choice(strength, float(optimism))
+        self._reason = SHRUNK
 
     def _start(self, name, dimension):
         """Give the current value; the middle if it is none of the dimension."""
@@ -147,12 +270,10 @@ class GradientStrategy:
             free = [name for name in params if branch[name].continuous]
             fixed = {name: v for name, v in params.items() if name not in free}
             smooth = self._smooth_names(params, free)
-            dimensions = {name: branch[name] for name in smooth}
-            fixed = {name: v for name, v in params.items() if name not in dimensions}
-            start = np.array(
-                [d.to_unit(params[name]) for name, d in dimensions.items()]
-            )
-            yield Descent(self, fixed, dimensions, start, _N_LOCAL, first=params)
+            axes = Free({name: branch[name] for name in smooth})
+            fixed = {name: v for name, v in params.items() if name not in smooth}
+            start, _ = axes.start(params)
+            yield Descent(self, fixed, axes, start, _N_LOCAL, first=params)
 
     def ask(self, n):
         """Propose the next point of the descent; nothing while it is not told."""
@@ -166,18 +287,22 @@ class GradientStrategy:
                 self._descent = None
             elif candidate.key not in self._seen:
                 self._seen[candidate.key] = None
+                if self._aside:
+                    self._of_shrunk.add(candidate.key)
                 return [candidate]
         return []
 
     def tell(self, trials):
         """Learn losses and slopes."""
         for trial in trials:
-            self._seen[trial.candidate.key] = _mean_derivative(trial)
+            derivatives = tuple(split.derivative for split in trial.splits)
+            self._seen[trial.candidate.key] = derivatives
+            self._rows[trial.candidate.key] = trial.number
         if self._model is not None:
             self._model.tell(trials)
 
     def known(self, candidate):
-        """Give loss and slopes of a candidate; None before it is told."""
+        """Give the derivatives of a candidate's splits; None before it is told."""
         return self._seen.get(candidate.key)
 
 
@@ -190,90 +315,158 @@ class Descent:
         Knows what was evaluated.
     fixed : dict of str to object
         Values of the hyperparameters that stay.
-    dimensions : dict of str to dimension
-        Those that move.
+    axes : Free or Tied
+        Those that move, and the coordinates in which they do.
     start : ndarray of shape (d,)
         In the unit cube.
     n_rows : int
         Number of candidates at most.
     first : dict of str to object, default=None
         The setting at `start`, to the last bit.
+    left_out : int, default=None
+        A split that does not count.
+    spread : Spread, default=None
+        A term that is added to the loss.
+    learnt : list of ndarray, default=None
+        Curvature that was learnt before, if there is such a term; it is added to.
+    given : list of tuple (u, f, g), default=()
+        Other points of a lone coordinate that are known.
 
     Attributes
     ----------
     best : ndarray of shape (d,)
         The best point so far, `start` before there is one.
     loss : float
-        Its loss.
+        Its loss, with the term that is added.
+    candidate : Candidate or None
+        The candidate there.
+    visited : list of tuple (ndarray of shape (d,), Candidate)
+        Where it was.
     reason : str or None
-        Why it ended.
+        Why it ended; None while it has not, or where it had no candidates left.
     """
 
-    def __init__(self, strategy, fixed, dimensions, start, n_rows, first=None):
+    def __init__(
+        self,
+        strategy,
+        fixed,
+        axes,
+        start,
+        n_rows,
+        first=None,
+        *,
+        left_out=None,
+        spread=None,
+        learnt=None,
+        given=(),
+    ):
         self.reason = None
         self.n_rows = 0
         self.best = start
         self.loss = np.inf
+        self.candidate = None
+        self.visited = []
         self._strategy = strategy
         self._fixed = fixed
-        self._dimensions = dimensions
+        self._axes = axes
         self._max_rows = n_rows
-        self._search = descend(start) if len(start) else _once(start)
+        self._left_out, self._spread, self._given = left_out, spread, given
+        if not len(start):
+            self._search = _once(start)
+        elif spread is None:
+            self._search = descend(start)
+        else:
+            self._search = descend_many(start, spread.hessian(start), learnt)
         self._u = next(self._search)
-        self._candidate = strategy.space.setting(first or self._params())
+        self._next = strategy.space.setting(first or self._params())
 
     def next(self):
         """Give the next candidate; None at the end."""
-        while (known := self._strategy.known(self._candidate)) is not None:
-            loss, slopes, curve = known
-            f, g = self._in_cube(self._u, loss, slopes)
+        while (known := self._strategy.known(self._next)) is not None:
+            self.visited.append((self._u, self._next))
+            f, g = self._value(self._u, known)
             if f < self.loss:
-                self.best, self.loss = self._u, f
+                self.best, self.loss, self.candidate = self._u, f, self._next
+            curve = [*self._given, *self._curve(known)]
             try:
-                self._u = self._search.send((f, g, self._curve_in_cube(curve)))
+                self._u = self._search.send((f, g, curve))
             except StopIteration as stop:
                 self.reason = stop.value
                 return None
             if self.n_rows >= self._max_rows:
                 return None
-            self._candidate = self._strategy.space.setting(self._params())
+            self._next = self._strategy.space.setting(self._params())
         self.n_rows += 1
-        return self._candidate
+        return self._next
+
+    @property
+    def split_losses(self):
+        """ndarray of shape (n_splits,): Losses of the best candidate."""
+        if self.candidate is None:
+            return np.empty(0)
+        known = self._strategy.known(self.candidate)
+        return np.array([np.inf if _failed(d) else d.loss for d in known])
+
+    def onward(self, axes, n_rows, **options):
+        """Give a descent from the best candidate of this one, in other coordinates."""
+        params = (self.candidate or self._next).params
+        start, _ = axes.start(params)
+        return Descent(
+            self._strategy, self._fixed, axes, start, n_rows, params, **options
+        )
+
+    def without(self, split, n_rows):
+        """Give a descent with a split left out, from the best point visited for it."""
+        points = [
+            (u, *self._value(u, self._strategy.known(candidate), split), candidate)
+            for u, candidate in self.visited
+        ]
+        best = min(points, key=lambda point: point[1])
+        others = [(u[0], f, g[0]) for u, f, g, _ in points if u[0] != best[0][0]]
+        return Descent(
+            self._strategy,
+            self._fixed,
+            self._axes,
+            best[0],
+            n_rows,
+            best[3].params,
+            left_out=split,
+            given=[p for p in others if np.isfinite(p[1])] if len(best[0]) == 1 else (),
+        )
 
     def _params(self):
-        moving = {
-            name: dimension.from_unit(u)
-            for u, (name, dimension) in zip(
-                self._u, self._dimensions.items(), strict=True
-            )
-        }
-        return {**self._fixed, **moving}
+        return {**self._fixed, **self._axes.params(self._u)}
 
-    def _in_cube(self, u, loss, slopes):
-        """Turn slopes by values into slopes by coordinates of the cube."""
-        gradient = np.zeros(len(u))
-        if not np.isfinite(loss):
-            return np.inf, gradient
-        for j, (name, dimension) in enumerate(self._dimensions.items()):
-            low, high = max(u[j] - _STEP, 0), min(u[j] + _STEP, 1)
-            rise = dimension.from_unit(high) - dimension.from_unit(low)
-            # What has no slope at these settings has no effect.
-            gradient[j] = slopes.get(name, 0.0) * rise / (high - low)
-        if not np.isfinite(gradient).all():
-            return np.inf, np.zeros(len(u))
+    def _value(self, u, derivatives, left_out=None):
+        """Give the loss, and the slopes by coordinates of the cube."""
+        left_out = self._left_out if left_out is None else left_out
+        counted = [d for k, d in enumerate(derivatives) if k != left_out]
+        nothing = np.inf, np.zeros(len(u))
+        if any(_failed(d) for d in counted):
+            return nothing
+        loss = float(np.mean([d.loss for d in counted]))
+        gradient = self._axes.gradient(u, _mean_slopes(counted))
+        if self._spread is not None:
+            value, slope = self._spread(u)
+            loss, gradient = loss + value, gradient + slope
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            return nothing
         return loss, gradient
 
-    def _curve_in_cube(self, curve):
+    def _curve(self, derivatives):
         """Give the points of a curve as the search of one coordinate takes them."""
-        if len(self._dimensions) != 1:
+        if len(self._u) != 1 or not all(d and d.curve for d in derivatives):
             return []
-        ((name, dimension),) = self._dimensions.items()
+        ((name, dimension),) = self._axes.dimensions.items()
         points = []
-        for value, loss, slope in curve:
+        for same in zip(*(d.curve for d in derivatives), strict=True):
+            value = same[0][0]
+            loss, slope = np.mean([point[1:] for point in same], axis=0).tolist()
             u = dimension.to_unit(value)
-            f, g = self._in_cube(np.array([u]), loss, {name: slope})
-            points.append((u, f, float(g[0])))
-        return [point for point in points if np.isfinite(point[1])]
+            if np.isfinite([loss, slope]).all():
+                g = self._axes.gradient(np.array([u]), {name: slope})
+                points.append((u, loss, float(g[0])))
+        return points
 
 
 def _middle(branch, names):
@@ -296,19 +489,12 @@ def _holds(branch, params):
     return True
 
 
-def _mean_derivative(trial):
-    """Average loss, slopes and curve over the splits; infinite if a fit failed."""
-    derivatives = [split.derivative for split in trial.splits]
-    if any(d is None or not math.isfinite(d.loss) for d in derivatives):
-        return math.inf, {}, []
-    loss = np.mean([derivative.loss for derivative in derivatives])
-    slopes = {
-        name: float(np.mean([derivative.slopes[name] for derivative in derivatives]))
-        for name in derivatives[0].slopes
-    }
-    curves = [derivative.curve for derivative in derivatives]
-    curve = [
-        (points[0][0], *np.mean([point[1:] for point in points], axis=0).tolist())
-        for points in zip(*curves, strict=True)
-    ]
-    return float(loss), slopes, curve
+def _failed(derivative):
+    return derivative is None or not math.isfinite(derivative.loss)
+
+
+def _mean_slopes(derivatives):
+    """Average the slopes over splits."""
+    names = derivatives[0].slopes
+    rows = [[derivative.slopes[name] for name in names] for derivative in derivatives]
+    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))

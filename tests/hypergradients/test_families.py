@@ -36,11 +36,12 @@ from sklearn.linear_model import (
     TweedieRegressor,
 )
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 from sklearn.utils.fixes import parse_version
 
-from skhpo.hypergradients import TABLE
+from skhpo import BlockScaler
+from skhpo.hypergradients import TABLE, linear
 from skhpo.hypergradients.differentiate import Differentiator, differentiable
 from skhpo.hypergradients.losses import CLASSIFICATION, REGRESSION
 
@@ -295,6 +296,48 @@ def test_slopes_are_those_of_refits(case):
     test_params = {"sample_weight": weight[N_TRAIN:]} if case.weighted else {}
     train, test = parts(X, y, N_TRAIN, params, test_params)
     assert_slopes(case.estimator, train, test, LOSSES[case.data], case.names)
+
+
+LINEAR = [
+    case
+    for case in CASES
+    if issubclass(TABLE[type(case.estimator)], linear.Linear) and case.sparse is None
+]
+
+
+@pytest.mark.parametrize("case", LINEAR, ids=str)
+def test_the_formula_for_scales_of_columns_agrees_with_differences(case, monkeypatch):
+    X, y = data(case.data)
+    weight = (
+        np.random.default_rng(0).uniform(0.2, 2, N_TRAIN) if case.weighted else None
+    )
+    scaler = BlockScaler({"a": [0, 1, 4], "b": [3]}, {"a": 1.3, "b": 0.4})
+    model = Pipeline([("scale", scaler), ("model", case.estimator)])
+    params = {} if weight is None else {"model__sample_weight": weight}
+    train, test = parts(X, y, N_TRAIN, params)
+    fitted = fit(model, train)
+    names = ("scale__a", "scale__b")
+    found = Differentiator(names, LOSSES[case.data])(fitted, train, test)
+    monkeypatch.setattr(linear.Linear, "by_factors", lambda *args: None)
+    monkeypatch.setattr(linear.HuberEquations, "by_factors", lambda *args: None)
+    expected = Differentiator(names, LOSSES[case.data])(fitted, train, test)
+    for name in names:
+        np.testing.assert_allclose(
+            found.slopes[name], expected.slopes[name], rtol=1e-4, atol=1e-7
+        )
+
+
+def test_slopes_of_scales_are_those_of_refits():
+    scales = {f"x{j}": scale for j, scale in enumerate([0.3, 1, 1, 2, 1, 1.5])}
+    names = [f"blockscaler__{name}" for name in scales]
+    for model, target in [
+        (logistic(), "two classes"),
+        (Ridge(3.0), "one target"),
+        (Lasso(0.1, **TIGHT), "one target"),
+    ]:
+        estimator = make_pipeline(BlockScaler("each", scales), model)
+        train, test = parts(*data(target), N_TRAIN)
+        assert_slopes(estimator, train, test, LOSSES[target], names)
 
 
 # Settings without a slope ------------------------------------------------------------
