@@ -3,6 +3,7 @@
 from skhpo._search.bayes import BayesSearch
 from skhpo._search.grid import GridSearch
 from skhpo._search.random import RandomSearch
+from skhpo.checkpoint import Checkpoint, read_checkpoint
 from skhpo.preprocessing import BlockScaler
 from skhpo.space import Categorical, Integer, Real
 
@@ -12,11 +13,13 @@ __all__ = [
     "BayesSearch",
     "BlockScaler",
     "Categorical",
+    "Checkpoint",
     "GridSearch",
     "HypergradSearch",
     "Integer",
     "RandomSearch",
     "Real",
+    "read_checkpoint",
 ]
 
 

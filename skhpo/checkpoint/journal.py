@@ -449,7 +449,8 @@ def _check_aspects(content, aspects, path):
         names = f"{', '.join(most)} and {last}" if most else last
         raise ValueError(
             f"checkpoint '{path}' belongs to another search: {names} "
-            f"differ{'' if most else 's'}. Delete it, or give another path."
+            f"differ{'' if most else 's'}. Delete it, or give another path; a folder "
+            "holds one file for each search."
         )
 
 

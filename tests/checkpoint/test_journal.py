@@ -626,7 +626,7 @@ def test_a_made_up_header_is_damage(written, header):
     ],
 )
 def test_another_search_is_refused_by_what_differs(written, change, names):
-    message = f"belongs to another search: {names}. Delete it, or give another path."
+    message = f"belongs to another search: {names}. Delete it, or give another path"
     refused(written, message, aspects=ASPECTS | change)
     refused(written, "cv differs", aspects={k: ASPECTS[k] for k in ("X", "y")})
     assert len(recorded(written)) == 12
