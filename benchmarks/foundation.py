@@ -8,11 +8,13 @@ README.md in this folder says what each part measures and how to read it.
 import argparse
 import hashlib
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from heapq import heapify, heappop, heappush
-from itertools import islice
+from itertools import count, islice
 
 # Before NumPy is imported: several BLAS threads would measure the other core's load.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
@@ -284,7 +286,7 @@ def run_toy(table, max_pending, n_workers):
     )
     strategy = ToyStrategy(table, max_pending)
     with parallel_config("threading"):
-        trials, _ = run(strategy, evaluator, n_splits=N_SPLITS, n_jobs=n_workers)
+        trials, *_ = run(strategy, evaluator, n_splits=N_SPLITS, n_jobs=n_workers)
     assert len(trials) == len(table)
     return hashlib.sha256(np.array(strategy.proposals).tobytes()).hexdigest()[:8]
 
@@ -397,6 +399,136 @@ def search_large_data(name, case, megabytes):
     SEARCHES[name](estimator, grid, cv=cv, n_jobs=2, refit=False).fit(X, y)
 
 
+def checkpoint(*, quick, n_repeats=9):
+    """Time of a search that records its fits, over the same search without."""
+    goal = Goal(1.03)
+    n_candidates = 8 if quick else 40
+    X, y = load_iris(return_X_y=True)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = (os.path.join(folder, f"{i}.jsonl") for i in count())
+        for milliseconds, n_jobs in [(20, 1), (20, 2), (1, 1)]:
+            search = GridSearch(
+                Burner(milliseconds / 1000),
+                {"number": range(n_candidates)},
+                cv=N_SPLITS,
+                n_jobs=n_jobs,
+                refit=False,
+            )
+            figures = interleave(
+                {
+                    "without": timed(partial(search.fit, X, y)),
+                    "with": timed(partial(record, search, paths, X, y)),
+                },
+                n_repeats,
+            )
+            ratio, cpu_ratio = (figures["with"] / figures["without"]).T
+            judgement = (
+                judged(np.median(ratio), goal) if milliseconds == 20 else NO_GOAL
+            )
+            cells = quartiles(ratio, 3), quartiles(cpu_ratio, 3), *judgement
+            rows.append((milliseconds, n_jobs, *cells))
+    print_table(
+        f"checkpoint: {n_candidates} candidates x {N_SPLITS} folds of iris, a new file "
+        f"each time, {n_repeats} repeats",
+        ("ms per fit", "n_jobs", "time ratio", "CPU ratio", "goal", ""),
+        rows,
+    )
+
+
+def record(search, paths, X, y):
+    """Search with a new checkpoint."""
+    clone(search).set_params(checkpoint=next(paths)).fit(X, y)
+
+
+def limits(*, quick, n_repeats=7):
+    """Time of a search with a fit_timeout that is never reached, over one without."""
+    goal = Goal(1.15)
+    n_candidates = 8 if quick else 40
+    X = np.random.default_rng(0).random((62_500, 100))  # 50 MB
+    y = X[:, 0].copy()
+    search = GridSearch(
+        Burner(0.05),
+        {"number": range(n_candidates)},
+        cv=N_SPLITS,
+        n_jobs=2,
+        refit=False,
+    )
+    limited = clone(search).set_params(fit_timeout=1000)
+    start = clone(limited).set_params(param_grid={"number": [0]}, cv=2)
+    start.set_params(estimator__seconds=0.0)
+    figures = interleave(
+        {
+            "without": timed(partial(search.fit, X, y)),
+            "with": timed(partial(limited.fit, X, y)),
+            "start": timed(partial(start.fit, X, y)),
+        },
+        n_repeats,
+    )
+    without, whole, start = (figures[name][:, 0] for name in figures)
+    ratio = (whole - start) / without
+    print_table(
+        f"limits: {n_candidates * N_SPLITS} fits of 50 ms, X of 50 MB, two workers, "
+        f"{n_repeats} repeats",
+        ("time ratio", "goal", "", "with start-up", "seconds to start"),
+        [
+            (
+                quartiles(ratio),
+                *judged(np.median(ratio), goal),
+                quartiles(whole / without),
+                quartiles(start),
+            )
+        ],
+    )
+
+
+def many(*, quick, n_repeats=3):
+    """Time and memory for each of many candidates of a cheap estimator."""
+    sizes = (500, 1000, 2000) if quick else (12_500, 25_000, 50_000, 100_000)
+    rows = []
+    for kind in ("plain", "checkpoint"):
+        command = [sys.executable, __file__, "--many", kind]
+        figures = interleave(
+            {n: partial(printed, [*command, str(n)]) for n in sizes},
+            n_repeats,
+            n_warm_ups=0,
+        )
+        first = figures[sizes[0]][:, 0] / sizes[0]
+        for n in sizes:
+            seconds, kilobytes = figures[n].T
+            cells = (
+                f"{1e6 * np.median(seconds) / n:.0f}",
+                quartiles(seconds / n / first),
+            )
+            rows.append((kind, n, *cells, f"{np.median(kilobytes) / n:.2f}"))
+    print_table(
+        f"many: candidates x 2 folds of iris, n_jobs=1, {n_repeats} repeats",
+        ("search", "candidates", "us each", "over the first row", "kB each"),
+        rows,
+    )
+
+
+def printed(command):
+    """Run a command, and read the figures that it prints."""
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return tuple(map(float, output.split()))
+
+
+def search_many(kind, n_candidates):
+    """Print the seconds of a search, and by how many kB the process has grown."""
+    X, y = load_iris(return_X_y=True)
+    grid = {"number": range(n_candidates)}
+    search = GridSearch(Burner(), grid, cv=2, refit=False)
+    clone(search).set_params(param_grid={"number": range(100)}).fit(X, y)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "checkpoint":
+            search.set_params(checkpoint=os.path.join(folder, "a.jsonl"))
+        seconds, _ = timed(partial(search.fit, X, y))()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(seconds, grown)
+
+
 def imports(*, quick, n_repeats=21):
     """Time to import the package, over that of the module it replaces."""
     goal = Goal(1.15)
@@ -463,7 +595,17 @@ def frames(*, quick, n_repeats=1):
 
 PARTS = {
     part.__name__: part
-    for part in (overhead, loky, utilisation, memory, imports, frames)
+    for part in (
+        overhead,
+        loky,
+        utilisation,
+        memory,
+        imports,
+        frames,
+        checkpoint,
+        limits,
+        many,
+    )
 }
 
 
@@ -483,7 +625,11 @@ def main():
         "--repeats", type=int, metavar="N", help="instead of each part's own number"
     )
     parser.add_argument("--large-data", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--many", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.many:
+        search_many(options.many[0], int(options.many[1]))
+        return
     if options.large_data:
         search_large_data(*options.large_data)
         return

@@ -8,6 +8,8 @@ import shutil
 import sys
 import time
 
+import numpy as np
+
 # Seconds between two states of the line that is overwritten, and between two lines
 # where nothing can be.
 REDRAW_SECONDS = 0.1
@@ -218,7 +220,12 @@ def _duration(seconds):
 
 def _shorten(params):
     with contextlib.suppress(Exception):
-        return _short.repr(params)
+        return _short.repr(
+            {
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in params.items()
+            }
+        )
     return "parameters that cannot be shown"
 
 
