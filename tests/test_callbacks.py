@@ -212,3 +212,48 @@ def test_random_search_is_seen_as_well():
     search = RandomSearch(SVC(), {"C": [1, 2, 3]}, n_iter=2, cv=3, random_state=0)
     names = [task[1] for task in tasks_seen(search, callback)]
     assert names.count("candidate-split-evaluation") == 2 * 2 * 3
+
+
+@pytest.mark.parametrize(
+    "make_callback", [RecordingCallback, RecordingAutoPropagatedCallback]
+)
+def test_callbacks_see_the_same_tasks_with_limits(make_callback):
+    found, expected = (
+        tasks_seen(
+            GridSearch(LogisticRegression(), GRID, cv=3, n_jobs=2, **limits),
+            make_callback(),
+        )
+        for limits in [{"fit_timeout": 100}, {}]
+    )
+    assert len(found) > 2 * 3 * 3
+    assert found == expected
+
+
+def test_a_stop_is_heard_with_limits():
+    grid = {"C": [0.01 * i for i in range(1, 400)]}
+    search = GridSearch(LogisticRegression(), grid, timeout=1000, refit=False)
+    search.set_callbacks(StopAfter(1)).fit(X, y)
+    assert search.stop_reason_ == "stopped by a callback"
+    assert search.n_candidates_ == 1
+
+
+def test_fits_that_are_recorded_are_told_to_callbacks_too(tmp_path):
+    class Count(StopAfter):
+        n_begun = 0
+
+        def on_fit_task_begin(self, estimator, context):
+            self.n_begun += context.task_name == "candidate-split-evaluation"
+
+    search = GridSearch(LogisticRegression(), GRID, checkpoint=tmp_path / "a").fit(X, y)
+    count = Count(10**6)
+    search.set_callbacks(count).fit(X, y)
+    assert count.n_begun == count.n_seen == 15
+
+
+def test_a_search_stopped_by_a_callback_goes_on_from_its_checkpoint(tmp_path):
+    search = GridSearch(LogisticRegression(), GRID, checkpoint=tmp_path / "a")
+    clone(search).set_callbacks(StopAfter(7)).fit(X, y)
+    found = search.fit(X, y)
+    assert found.stop_reason_ == "all candidates evaluated"
+    expected = clone(search).set_params(checkpoint=None).fit(X, y)
+    assert found.best_score_ == expected.best_score_
