@@ -223,6 +223,7 @@ class _Schedule:
         self._in_flight = {}  # units by number and split
         self._suspects = deque()  # units that may kill the process
         self._isolated = None
+        self._failure = None  # of writing to the journal
         self._unit_seconds = None
         self._task_size = 1
 
@@ -241,6 +242,8 @@ class _Schedule:
     def fill(self):
         """Propose candidates until enough units wait, as far as the lag allows."""
         self._propose()
+        if self._failure is not None:
+            raise self._failure
         while self._suspects:
             unit = self._suspects.popleft()
             self._note_begin([unit])
@@ -294,37 +297,33 @@ class _Schedule:
             entry.key = name if n_met == 1 else f"{name}-{n_met}"
         self._pending[number] = entry
         for split in range(self._n_splits):
-            unit = self._unit(entry, split)
-            result = self._recorded(unit)
-            if result is not None:
-                self._evaluator.repeat(unit, result)
-                self._take_in(unit, result)
-            elif self._n_begun(unit) >= MAX_BEGUN:
-                self._suspects.append(unit)
+            if self._journal is None:
+                self.queue.append(self._unit(entry, split))
             else:
-                self.queue.append(unit)
+                self._look_up(entry, split)
 
-    def _unit(self, entry, split):
+    def _look_up(self, entry, split):
+        """Take what is recorded of a unit, or queue it."""
+        result = self._journal.recorded(entry.key, split)
+        if result is not None and result.limit is not None:
+            # It was killed; now it may have more time.
+            limit = self._fit_timeout
+            result = result if limit is not None and limit <= result.limit else None
+        if result is not None:
+            unit = self._unit(entry, split)
+            self._evaluator.repeat(unit, result)
+            self._take_in(unit, result)
+        elif self._journal.n_begun(entry.key, split) >= MAX_BEGUN:
+            self._suspects.append(self._unit(entry, split, detached=True))
+        else:
+            self.queue.append(self._unit(entry, split))
+
+    def _unit(self, entry, split, detached=False):
         params, context = entry.candidate.params, None
         if self._new_context is not None:
-            context = self._new_context(entry.number, params, split, self._detached)
+            detached = detached or self._detached
+            context = self._new_context(entry.number, params, split, detached)
         return Unit(entry.number, params, split, context, entry.key)
-
-    def _recorded(self, unit):
-        """Find the result of a fit that was made before."""
-        if self._journal is None:
-            return None
-        result = self._journal.recorded(unit.key, unit.split)
-        if result is None or result.limit is None:
-            return result
-        # It was killed; now it may have more time.
-        limit = self._fit_timeout
-        return result if limit is not None and limit <= result.limit else None
-
-    def _n_begun(self, unit):
-        if self._journal is None:
-            return 0
-        return self._journal.n_begun(unit.key, unit.split)
 
     def _note_begin(self, units):
         if self._journal is not None and units:
@@ -334,13 +333,7 @@ class _Schedule:
         """Evaluate a unit in a process of its own, as it may be one that kills."""
         if self._isolated is None:
             self._isolated = Workers(self._evaluator, 1)
-        if unit.context is not None and not self._detached:
-            unit = self._unit_detached(unit)
         return self._isolated.evaluate(unit)
-
-    def _unit_detached(self, unit):
-        context = self._new_context(unit.number, unit.params, unit.split, True)
-        return unit._replace(context=context)
 
     def take(self):
         """Cut the next task from the queue; an empty one if nothing waits."""
@@ -356,7 +349,12 @@ class _Schedule:
             except IndexError:  # the search has just been stopped
                 break
         self._in_flight.update(((u.number, u.split), u) for u in units)
-        self._note_begin(units)
+        try:
+            self._note_begin(units)
+        except OSError as error:
+            # In a thread of joblib's nobody would hear of it.
+            self._failure = error
+            return []
         return units
 
     def put_back(self, units=None):
@@ -497,8 +495,8 @@ class _Entry:
 def _run_inline(schedule, evaluator):
     """Evaluate in this thread, unit by unit."""
     schedule.fill()
-    while units := schedule.take():
-        for unit in units:
+    while schedule.queue:
+        for unit in schedule.take():
             schedule.record([unit], [evaluator.evaluate(unit)])
         schedule.fill()
 
@@ -562,12 +560,17 @@ def _run_stream(schedule, make_task, parallel):
             yield make_task(units) if units else delayed(_nap)()
 
     schedule.fill()
+    results = parallel(tasks())
     try:
-        for task in parallel(tasks()):
+        for task in results:
             _record(schedule, *task)
             schedule.fill()
     finally:
         over = True
+        with warnings.catch_warnings():
+            # joblib finds it worth saying that tasks are cancelled.
+            warnings.simplefilter("ignore")
+            results.close()
 
 
 def _run_rounds(schedule, make_task, parallel):

@@ -3,6 +3,7 @@
 What was fitted is judged by the log that the estimator keeps, not by the checkpoint.
 """
 
+import errno
 import json
 import os
 import pickle
@@ -18,6 +19,7 @@ import killed_search
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from killed_search import N_FITS, Slow, X, make, result_of, y
 from misbehaving import Misbehaving, fits_of
 from scipy.stats import uniform
@@ -29,6 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skhpo import BayesSearch, Checkpoint, GridSearch, RandomSearch, read_checkpoint
+from skhpo.checkpoint import _files, journal
 
 KINDS = [*N_FITS]
 FOLDER = Path(__file__).parent
@@ -427,7 +430,9 @@ def test_a_full_disk_ends_the_search_and_nothing_recorded_is_lost(tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
         "search.fit(X, y)\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=100
+    )
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"OSError: writing checkpoint '{path}' failed")
     assert "are recorded" in last and "fit again" in last
@@ -437,6 +442,26 @@ def test_a_full_disk_ends_the_search_and_nothing_recorded_is_lost(tmp_path):
     search = make("grid", log=None, checkpoint=path).fit(X, y)
     assert result_of(search) == result_of(make("grid").fit(X, y))
     assert not log.exists()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_written", range(1, 12))
+def test_no_write_that_fails_hangs_the_search(n_jobs, n_written, tmp_path, monkeypatch):
+    path, left = tmp_path / "a", [n_written]
+
+    def full(file, data):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        _files.write(file, data)
+
+    search = make("grid", checkpoint=path, n_jobs=n_jobs)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        # Tasks are handed out, and so recorded, in whatever thread a result comes in.
+        patch.setattr(journal, "write", full)
+        with parallel_config("threading" if n_written % 2 else "loky"):
+            search.fit(X, y)
+    assert result_of(search.fit(X, y)) == result_of(make("grid").fit(X, y))
 
 
 def test_a_folder_holds_one_file_for_each_search(tmp_path):

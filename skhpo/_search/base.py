@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 from abc import abstractmethod
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from copy import deepcopy
 
 import numpy as np
@@ -222,16 +222,15 @@ class BaseSearch(BaseSearchCV):
                     journal=journal,
                 )
                 progress.close(outcome.reason)
-                search_time = time.perf_counter() - start
                 self._forget()
+                self.search_time_ = time.perf_counter() - start
+                multimetric = isinstance(scorer, MultimetricScorer)
+                self.scorer_ = scorer._scorers if multimetric else scorer
                 if outcome.interruption is not None:
                     self._keep_what_there_is(outcome, n_splits, refit_metric)
         if outcome.interruption is not None:
             raise outcome.interruption
         tasks.end_search()
-        multimetric = isinstance(scorer, MultimetricScorer)
-        self.scorer_ = scorer._scorers if multimetric else scorer
-        self.search_time_ = search_time
         self._set_results(outcome, n_splits, refit_metric)
         self._keep(strategy)
         if self.refit:
@@ -279,10 +278,11 @@ class BaseSearch(BaseSearchCV):
 
     def _keep_what_there_is(self, outcome, n_splits, refit_metric):
         """Set the results of a search that was interrupted, as far as there are any."""
-        if rows_of_complete(outcome.trials):
+        try:
+            self._set_results(outcome, n_splits, refit_metric)
+        except Exception:
             # Whatever is wrong with them, the interruption is what is raised.
-            with suppress(Exception):
-                self._set_results(outcome, n_splits, refit_metric)
+            self._forget()
 
     def _check_space(self):
         """Raise for a space that is no good, before there is a file."""
