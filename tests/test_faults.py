@@ -444,6 +444,8 @@ def test_a_full_disk_ends_the_search_and_nothing_recorded_is_lost(tmp_path):
     assert not log.exists()
 
 
+# joblib says that it cancels tasks; where others run in threads, that may be heard.
+@pytest.mark.filterwarnings("ignore:.* have been cancelled")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("n_written", range(1, 12))
 def test_no_write_that_fails_hangs_the_search(n_jobs, n_written, tmp_path, monkeypatch):

@@ -435,6 +435,8 @@ _RULES = {
 _FAMILIES = (
     (type, class_form),
     (Enum, _enum_form),
+    # Other packages change how these are pickled.
+    (BaseException, _attributes("__class__", "args")),
     (np.ndarray, array_form),
     (np.generic, scalar_form),
     (np.dtype, dtype_form),
