@@ -214,11 +214,12 @@ class Workers:
     def evaluate(self, unit):
         """Evaluate one unit, and wait for it."""
         units = [unit]
-        self.feed(lambda: [units.pop()] if units else [])
         while True:
-            done, _ = self.collect()
+            self.feed(lambda: [units.pop()] if units else [])
+            done, returned = self.collect()
             if done:
                 return done[0][1]
+            units.extend(returned)
 
     def close(self):
         """End idle workers, and let them clean up behind themselves."""
