@@ -50,6 +50,9 @@ _SHARED_MEMORY = "/dev/shm"
 _GRACE = 2.0
 _LAST_BREATH = 0.2
 
+# Longest wait in one call: systems count its milliseconds in 32 bits.
+_MAX_PATIENCE = 86400.0
+
 # How often a worker of joblib looks whether the search is still there.
 _WATCH_SECONDS = 0.5
 
@@ -182,7 +185,9 @@ class Workers:
                 for worker in self._workers
                 if worker.units and worker.ready
             ]
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
+        if not ends:
+            return None
+        return min(max(0.0, min(ends) - time.monotonic()), _MAX_PATIENCE)
 
     def _judge(self, unit, message):
         """Make of what a worker has sent a result; raise the error that it is."""
