@@ -268,8 +268,10 @@ class _Worker:
         self.since = time.monotonic()
         self.connection, theirs = Pipe()
         handle = theirs.fileno() if _IS_POSIX else theirs._handle
+        # Import ignores other entries, whose repr may not be read back.
+        paths = [path for path in sys.path if isinstance(path, str)]
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"import sys; sys.path[:] = {paths!r}; "
             "from skhpo._evaluation.isolate import serve; "
             f"serve({handle})"
         )
@@ -287,7 +289,9 @@ class _Worker:
         # It waits for the first message, and ends if none comes: nothing can happen
         # to it that the guard does not hear of.
         guard.tell("guard", "group", self.process.pid)
-        self.connection.send((sources, bytes(current_process().authkey)))
+        # One that is dead already is found out when it is read from.
+        with contextlib.suppress(OSError):
+            self.connection.send((sources, bytes(current_process().authkey)))
 
     def submit(self, units):
         """Send units, to be evaluated one after the other."""

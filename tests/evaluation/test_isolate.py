@@ -1,6 +1,8 @@
 """Processes for fits: what happens to them from outside."""
 
 import os
+import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -36,3 +38,10 @@ def test_a_unit_outlives_a_process_that_dies_before_it_has_begun(evaluator):
     result = workers.evaluate(UNIT)
     workers.close()
     assert result.test_scores == evaluator.evaluate(UNIT).test_scores
+
+
+def test_paths_that_are_no_texts_are_ignored_as_by_import(evaluator, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, pathlib.Path("anywhere")])
+    workers = Workers(evaluator, 1)
+    assert workers.evaluate(UNIT).error is None
+    workers.close()
