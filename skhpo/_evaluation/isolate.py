@@ -70,6 +70,8 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 known = {}
 for line in sys.stdin:
     verb, kind, what = line.rstrip("\\n").split(" ", 2)
+    if verb == "end":
+        break
     if verb == "guard":
         known[what] = kind
     else:
@@ -410,6 +412,8 @@ class _Guard:
     def close(self):
         """End it; it removes what is left."""
         if self._process is not None:
+            # Closing alone is not enough where a fork of this process has the pipe too.
+            self.tell("end", "", "")
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             self._process.wait()

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -45,3 +46,17 @@ def test_paths_that_are_no_texts_are_ignored_as_by_import(evaluator, monkeypatch
     workers = Workers(evaluator, 1)
     assert workers.evaluate(UNIT).error is None
     workers.close()
+
+
+def test_a_fork_made_meanwhile_does_not_hold_up_the_end(evaluator):
+    workers = Workers(evaluator, 1)
+    workers.evaluate(UNIT)
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    start = time.monotonic()
+    workers.kill()
+    assert time.monotonic() - start < 30
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
