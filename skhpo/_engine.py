@@ -137,6 +137,7 @@ def run(
         on_trial=on_trial,
         journal=journal,
         fit_timeout=fit_timeout,
+        watched=limited,
         lookahead=1 if n_workers == 1 and ours else 64,
         detached=not (inline or in_process),
         one_thread=inline or not in_process,
@@ -194,6 +195,7 @@ class _Schedule:
         on_trial,
         journal,
         fit_timeout,
+        watched,
         lookahead,
         detached,
         one_thread,
@@ -209,6 +211,7 @@ class _Schedule:
         self._on_trial = on_trial
         self._journal = journal
         self._fit_timeout = fit_timeout
+        self._watched = watched
         self._lookahead = lookahead
         self._detached = detached
         self._feeds_back = strategy.max_pending is not None
@@ -299,7 +302,7 @@ class _Schedule:
             if result is not None:
                 self._evaluator.repeat(unit, result)
                 self._take_in(unit, result)
-            elif self._n_begun(unit) >= MAX_BEGUN:
+            elif self._is_suspect(unit):
                 self._suspects.append(unit)
             else:
                 self.queue.append(unit)
@@ -321,10 +324,11 @@ class _Schedule:
         limit = self._fit_timeout
         return result if limit is not None and limit <= result.limit else None
 
-    def _n_begun(self, unit):
-        if self._journal is None:
-            return 0
-        return self._journal.n_begun(unit.key, unit.split)
+    def _is_suspect(self, unit):
+        """Tell whether a unit may be what killed earlier runs, and could kill this."""
+        if self._journal is None or self._watched:
+            return False
+        return self._journal.n_begun(unit.key, unit.split) >= MAX_BEGUN
 
     def _note_begin(self, units):
         if self._journal is not None and units:
