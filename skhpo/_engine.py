@@ -137,6 +137,7 @@ def run(
         on_trial=on_trial,
         journal=journal,
         fit_timeout=fit_timeout,
+        watched=limited,
         lookahead=1 if n_workers == 1 and ours else 64,
         detached=not (inline or in_process),
         one_thread=inline or not in_process,
@@ -194,6 +195,7 @@ class _Schedule:
         on_trial,
         journal,
         fit_timeout,
+        watched,
         lookahead,
         detached,
         one_thread,
@@ -209,6 +211,7 @@ class _Schedule:
         self._on_trial = on_trial
         self._journal = journal
         self._fit_timeout = fit_timeout
+        self._watched = watched
         self._lookahead = lookahead
         self._detached = detached
         self._feeds_back = strategy.max_pending is not None
@@ -313,7 +316,8 @@ class _Schedule:
             unit = self._unit(entry, split)
             self._evaluator.repeat(unit, result)
             self._take_in(unit, result)
-        elif self._journal.n_begun(entry.key, split) >= MAX_BEGUN:
+        elif not self._watched and self._journal.n_begun(entry.key, split) >= MAX_BEGUN:
+            # It may be what killed earlier runs, and could kill this one.
             self._suspects.append(self._unit(entry, split, detached=True))
         else:
             self.queue.append(self._unit(entry, split))

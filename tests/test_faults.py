@@ -229,6 +229,24 @@ def test_a_fit_that_was_killed_for_its_time_may_have_more(tmp_path):
     assert search(0.4).trials_[0].status == "complete"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_a_limit_holds_however_often_a_fit_was_begun(tmp_path):
+    search = GridSearch(
+        Slow(),
+        {"seconds": [0.0]},
+        cv=2,
+        checkpoint=tmp_path / "a.jsonl",
+        timeout=100,
+        refit=False,
+    ).fit(X, y)
+    search.set_params(param_grid={"seconds": [0.0, 30.0]}, timeout=2.0)
+    for _ in range(4):
+        search.fit(X, y)
+        assert search.stop_reason_ == "timeout reached"
+        assert search.search_time_ < 20
+
+
 def test_failures_are_remembered(tmp_path):
     search = GridSearch(
         Ridge(), {"alpha": [-1.0, 1.0]}, cv=2, checkpoint=tmp_path / "a.jsonl"

@@ -57,6 +57,11 @@ def scores_of(search, rows=slice(None)):
     return [search.cv_results_[f"split{i}_test_score"][rows] for i in range(2)]
 
 
+def test_a_limit_may_be_longer_than_a_system_can_wait():
+    search = GridSearch(Ridge(), {"alpha": [1.0]}, cv=CV, timeout=1e9, fit_timeout=1e9)
+    assert search.fit(X, y).cv_results_["status"].tolist() == ["complete"]
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_limits_that_are_not_reached_change_nothing(n_jobs):
     space = {"alpha": [0.1, 1.0, 10.0], "fit_intercept": [True, False]}

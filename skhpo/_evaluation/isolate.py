@@ -50,6 +50,9 @@ _SHARED_MEMORY = "/dev/shm"
 _GRACE = 2.0
 _LAST_BREATH = 0.2
 
+# Longest wait in one call: systems count its milliseconds in 32 bits.
+_MAX_PATIENCE = 86400.0
+
 # How often a worker of joblib looks whether the search is still there.
 _WATCH_SECONDS = 0.5
 
@@ -67,6 +70,8 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 known = {}
 for line in sys.stdin:
     verb, kind, what = line.rstrip("\\n").split(" ", 2)
+    if verb == "end":
+        break
     if verb == "guard":
         known[what] = kind
     else:
@@ -182,7 +187,9 @@ class Workers:
                 for worker in self._workers
                 if worker.units and worker.ready
             ]
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
+        if not ends:
+            return None
+        return min(max(0.0, min(ends) - time.monotonic()), _MAX_PATIENCE)
 
     def _judge(self, unit, message):
         """Make of what a worker has sent a result; raise the error that it is."""
@@ -214,11 +221,12 @@ class Workers:
     def evaluate(self, unit):
         """Evaluate one unit, and wait for it."""
         units = [unit]
-        self.feed(lambda: [units.pop()] if units else [])
         while True:
-            done, _ = self.collect()
+            self.feed(lambda: [units.pop()] if units else [])
+            done, returned = self.collect()
             if done:
                 return done[0][1]
+            units.extend(returned)
 
     def close(self):
         """End idle workers, and let them clean up behind themselves."""
@@ -262,8 +270,10 @@ class _Worker:
         self.since = time.monotonic()
         self.connection, theirs = Pipe()
         handle = theirs.fileno() if _IS_POSIX else theirs._handle
+        # Import ignores other entries, whose repr may not be read back.
+        paths = [path for path in sys.path if isinstance(path, str)]
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"import sys; sys.path[:] = {paths!r}; "
             "from skhpo._evaluation.isolate import serve; "
             f"serve({handle})"
         )
@@ -281,7 +291,9 @@ class _Worker:
         # It waits for the first message, and ends if none comes: nothing can happen
         # to it that the guard does not hear of.
         guard.tell("guard", "group", self.process.pid)
-        self.connection.send((sources, bytes(current_process().authkey)))
+        # One that is dead already is found out when it is read from.
+        with contextlib.suppress(OSError):
+            self.connection.send((sources, bytes(current_process().authkey)))
 
     def submit(self, units):
         """Send units, to be evaluated one after the other."""
@@ -400,6 +412,8 @@ class _Guard:
     def close(self):
         """End it; it removes what is left."""
         if self._process is not None:
+            # Closing alone is not enough where a fork of this process has the pipe too.
+            self.tell("end", "", "")
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             self._process.wait()
