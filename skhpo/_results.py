@@ -174,7 +174,7 @@ def _with_parts(results, trials, n_splits, format_results):
     """Add rows for the trials that lack some splits.
 
     Their scores have no mean, as those of the others are means over other splits, and
-    they rank last.
+    they rank last. Their times are those of the splits that they have.
     """
     rows = rows_of_complete(trials)
     filled = [_fill(trial) for trial in trials]
@@ -194,6 +194,12 @@ def _with_parts(results, trials, n_splits, format_results):
             missing = [trial.splits[number] is None for trial in trials]
             column[missing] = np.nan
         column[rows] = results[name]
+    for row, trial in enumerate(trials):
+        if trial.cut_off:
+            for name in ("fit_time", "score_time"):
+                times = [getattr(result, name) for result in trial.done.values()]
+                every[f"mean_{name}"][row] = np.mean(times)
+                every[f"std_{name}"][row] = np.std(times)
     return every
 
 

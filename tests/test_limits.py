@@ -17,6 +17,8 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_val_score
 
 from skhpo import BayesSearch, GridSearch, RandomSearch
+from skhpo._results import tabulate
+from skhpo.trial import Candidate, SplitResult, Trial
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 3))
@@ -316,3 +318,18 @@ def test_grids_may_be_endless_where_there_is_a_timeout():
     space = {"level": range(10**6), "where": range(10**6)}
     search = GridSearch(Misbehaving(), space, cv=CV, timeout=6.0).fit(X, y)
     assert search.stop_reason_ == "timeout reached"
+
+
+def test_times_of_what_is_cut_off_are_those_of_its_splits():
+    def result(seconds):
+        return SplitResult(1.0, None, seconds, 2 * seconds)
+
+    trials = [
+        Trial(0, Candidate({"alpha": 1.0}), (result(3.0),) * 3, 0),
+        Trial(1, Candidate({"alpha": 2.0}), (result(1.0), None, result(5.0)), 1),
+    ]
+    format_results = GridSearch(Ridge(), {})._format_results
+    results = tabulate(trials, 3, format_results, limited=True)
+    assert [*results["mean_fit_time"]] == [3.0, 3.0]
+    assert [*results["std_fit_time"]] == [0.0, 2.0]
+    assert [*results["mean_score_time"]] == [6.0, 6.0]

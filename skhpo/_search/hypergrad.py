@@ -339,8 +339,6 @@ class HypergradSearch(BaseSearch):
 
     def _keep(self, strategy):
         choice = strategy.choices.get(getattr(self, "best_index_", None))
-        for name in ("shrinkage_", "optimism_"):
-            self.__dict__.pop(name, None)
         if choice is not None:
             self.shrinkage_, self.optimism_ = choice
         del self._strategy

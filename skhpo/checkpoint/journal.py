@@ -258,24 +258,6 @@ class Journal:
         """
         return self._results.get((key, split))
 
-    def recorded_timeout(self, key, split):
-        """Look up the ``fit_timeout`` that a fit was killed for.
-
-        Parameters
-        ----------
-        key : str
-            Of the candidate.
-        split : int
-            Number of the split.
-
-        Returns
-        -------
-        limit : float or None
-            Seconds; None if it has not ended, or ended otherwise.
-        """
-        result = self.recorded(key, split)
-        return None if result is None else result.limit
-
     def n_begun(self, key, split):
         """Count how often earlier runs began a fit, since it last ended if ever.
 

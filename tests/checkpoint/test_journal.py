@@ -158,9 +158,7 @@ def test_every_bit_of_a_result_comes_back(path, result):
         json.loads(line, parse_constant=pytest.fail)
     with Checkpoint(path).open(ASPECTS) as journal:
         assert bits(journal.recorded("key0", 0)) == bits(result)
-        assert journal.recorded_timeout("key0", 0) == result.limit
         assert journal.recorded("key0", 1) is journal.recorded("key1", 0) is None
-        assert journal.recorded_timeout("key1", 0) is None
         assert journal.n_recorded == 1
 
 
