@@ -128,6 +128,7 @@ def run(
         )
     in_process = getattr(backend, "supports_sharedmem", False) and not limited
     inline = n_workers == 1 and ours and not limited
+    deadline = None if timeout is None else start + timeout
     schedule = _Schedule(
         strategy,
         evaluator,
@@ -138,6 +139,7 @@ def run(
         journal=journal,
         fit_timeout=fit_timeout,
         watched=limited,
+        deadline=deadline,
         lookahead=1 if n_workers == 1 and ours else 64,
         detached=not (inline or in_process),
         one_thread=inline or not in_process,
@@ -145,8 +147,7 @@ def run(
     interruption = None
     try:
         if limited:
-            deadline = None if timeout is None else start + timeout
-            _run_isolated(schedule, evaluator, n_workers, fit_timeout, deadline)
+            _run_isolated(schedule, evaluator, n_workers, fit_timeout)
         elif inline:
             _run_inline(schedule, evaluator)
         else:
@@ -196,6 +197,7 @@ class _Schedule:
         journal,
         fit_timeout,
         watched,
+        deadline,
         lookahead,
         detached,
         one_thread,
@@ -203,6 +205,7 @@ class _Schedule:
         self.trials = []
         self.reason = None
         self.queue = deque()
+        self.deadline = deadline
         self._strategy = strategy
         self._evaluator = evaluator
         self._n_splits = n_splits
@@ -236,6 +239,11 @@ class _Schedule:
         return self._exhausted or self.reason is not None
 
     @property
+    def late(self):
+        """Whether the time of the search is over."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
     def complete(self):
         """Whether there is nothing left to do, as far as is known."""
         return not self._open and (
@@ -257,7 +265,8 @@ class _Schedule:
         # Where results are read in order, one long fit may hold up many finished ones:
         # the queue has to last until then.
         n_wanted = self._n_workers * max(self._lookahead, 4 * self._task_size)
-        while len(self.queue) < n_wanted and not self.ended:
+        # Many results of an earlier run may be taken in here, one after another.
+        while len(self.queue) < n_wanted and not self.ended and not self.late:
             n = self._n_allowed(n_wanted)
             if n == 0:
                 break
@@ -505,22 +514,21 @@ def _run_inline(schedule, evaluator):
         schedule.fill()
 
 
-def _run_isolated(schedule, evaluator, n_workers, fit_timeout=None, deadline=None):
+def _run_isolated(schedule, evaluator, n_workers, fit_timeout=None):
     """Evaluate in processes that can be killed."""
     workers = Workers(evaluator, n_workers, fit_timeout)
     try:
         while True:
-            if deadline is not None and time.monotonic() >= deadline:
-                if not schedule.complete:
-                    schedule.end(TIMED_OUT)
-                break
-            schedule.fill()
+            if not schedule.late:
+                schedule.fill()
+            if schedule.late and not schedule.complete:
+                schedule.end(TIMED_OUT)
             if schedule.reason is not None:
                 break
             workers.feed(schedule.take)
             if not workers.busy:
                 break
-            done, returned = workers.collect(deadline)
+            done, returned = workers.collect(schedule.deadline)
             schedule.put_back(returned)
             for unit, result in done:
                 schedule.measure(1, result.fit_time + result.score_time)

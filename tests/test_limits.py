@@ -4,6 +4,7 @@ import glob
 import os
 import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -333,3 +334,32 @@ def test_times_of_what_is_cut_off_are_those_of_its_splits():
     assert [*results["mean_fit_time"]] == [3.0, 3.0]
     assert [*results["std_fit_time"]] == [0.0, 2.0]
     assert [*results["mean_score_time"]] == [6.0, 6.0]
+
+
+class _Sleepy:
+    """Propose at random, and take its time."""
+
+    def propose(self, domain, x, losses, pending, number, rng):
+        time.sleep(0.1)
+        return domain.from_uniform(rng.random((8, domain.n_columns)))
+
+
+def test_a_search_that_goes_on_keeps_its_timeout_while_it_recalls(tmp_path):
+    search = BayesSearch(
+        Ridge(),
+        {"alpha": loguniform(1e-3, 1e3)},
+        n_iter=50,
+        surrogate=_Sleepy(),
+        cv=CV,
+        random_state=0,
+        checkpoint=tmp_path / "a",
+        refit=False,
+    ).fit(X, y)
+    every = search.cv_results_["params"]
+    start = time.monotonic()
+    search.set_params(n_iter=60, timeout=2.0).fit(X, y)
+    assert time.monotonic() - start < 3.5
+    assert search.stop_reason_ == "timeout reached"
+    n_recalled = len(search.cv_results_["params"])
+    assert 0 < n_recalled < 50
+    assert search.cv_results_["params"] == every[:n_recalled]

@@ -364,9 +364,13 @@ class _Worker:
             self.process.wait(timeout=_LAST_BREATH)
 
     def end(self, deadline):
-        """Wait for an idle process to end by itself; kill it when it is late."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        """Wait for an idle process to end by itself; kill it when it is late.
+
+        One that is still starting has nothing to clean up.
+        """
+        if self.ready:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=max(0.0, deadline - time.monotonic()))
         self.kill()
 
     def kill(self):
