@@ -129,6 +129,48 @@ def test_what_a_fit_has_started_ends_with_it(tmp_path):
     assert not any(is_alive(int(pid)) for pid in children)
 
 
+FORKING = """
+import os, sys, threading, time
+sys.path.insert(0, {folder!r})
+from misbehaving import Misbehaving
+from test_interruption import X, y
+from skhpo import GridSearch
+
+def fork():
+    time.sleep(1.0)
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    print("forked", flush=True)
+
+threading.Thread(target=fork).start()
+base = Misbehaving(log=sys.argv[1], deed="hang")
+GridSearch(base, {{"level": [0.0]}}, cv=2, fit_timeout=1000).fit(X, y)
+"""
+
+
+@pytest.mark.slow
+def test_no_process_outlives_a_search_that_was_forked(tmp_path):
+    script, log = tmp_path / "script.py", tmp_path / "log"
+    script.write_text(FORKING.format(folder=str(Path(__file__).parent)))
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(log)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout.readline() == "forked\n"
+        end = time.monotonic() + 60
+        while not log.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        assert left_of(log) == []
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # the fork
+
+
 class Interrupted(Misbehaving):
     """Be interrupted, as by Ctrl-C, in the fits of one level, or of all data."""
 

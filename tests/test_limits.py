@@ -4,6 +4,7 @@ import glob
 import os
 import subprocess
 import sys
+import threading
 import time
 import warnings
 

@@ -23,6 +23,7 @@ import threading
 import time
 import traceback
 import warnings
+import weakref
 from multiprocessing import Pipe, current_process, parent_process
 from multiprocessing.connection import Connection, wait
 
@@ -69,9 +70,9 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 known = {}
 for line in sys.stdin:
-    verb, kind, what = line.rstrip("\\n").split(" ", 2)
-    if verb == "end":
+    if line == "end\\n":
         break
+    verb, kind, what = line.rstrip("\\n").split(" ", 2)
     if verb == "guard":
         known[what] = kind
     else:
@@ -404,23 +405,44 @@ class _Guard:
                 text=True,
                 start_new_session=True,
             )
+            _guards.add(self)
 
     def tell(self, verb, kind, what):
         """Say what to guard, or to forget."""
+        self._say(f"{verb} {kind} {what}\n")
+
+    def _say(self, line):
         if self._process is not None:
             # If somebody has killed it, the search goes on without it.
             with contextlib.suppress(OSError, ValueError):
-                self._process.stdin.write(f"{verb} {kind} {what}\n")
+                self._process.stdin.write(line)
                 self._process.stdin.flush()
 
     def close(self):
         """End it; it removes what is left."""
+        # Where a fork of the program has the pipe too, closing alone would not tell it.
+        self._say("end\n")
         if self._process is not None:
-            # Closing alone is not enough where a fork of this process has the pipe too.
-            self.tell("end", "", "")
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             self._process.wait()
+
+
+# A fork holds the pipes of its parent, and would hide its death from the guard.
+_guards = weakref.WeakSet()
+
+
+def _leave_guards():
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for guard in list(_guards):
+        # Not closed: the number may soon be that of another file.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, guard._process.stdin.fileno(), inheritable=False)
+    os.close(nowhere)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_guards)
 
 
 def serve(handle):
