@@ -95,7 +95,8 @@ def run(
         callbacks are told about a fit, or None. Detached ones can be pickled while
         others are being made.
     on_trial : callable, default=None
-        Called in the main thread with each trial when it is finished, in their order.
+        ``on_trial(trial, recalled)`` is called in the main thread with each trial when
+        it is finished, in their order; recalled if no fit was made for it now.
     timeout, fit_timeout : float or None, default=None
         Seconds for the search and for one fit. With either, fits run in processes that
         can be killed.
@@ -165,7 +166,7 @@ def run(
         schedule.end(INTERRUPTED)
     finally:
         schedule.close()
-    trials = schedule.finish(keep_parts=limited)
+    trials = schedule.finish(keep_parts=schedule.reason == TIMED_OUT)
     return Outcome(trials, schedule.reason or strategy.exhausted_reason, interruption)
 
 
@@ -325,6 +326,7 @@ class _Schedule:
             unit = self._unit(entry, split)
             self._evaluator.repeat(unit, result)
             self._take_in(unit, result)
+            entry.n_fits -= 1
         elif not self._watched and self._journal.n_begun(entry.key, split) >= MAX_BEGUN:
             # It may be what killed earlier runs, and could kill this one.
             self._suspects.append(self._unit(entry, split, detached=True))
@@ -417,7 +419,7 @@ class _Schedule:
             trial = Trial(entry.number, entry.candidate, splits, entry.group)
             self.trials.append(trial)
             if self._on_trial is not None:
-                self._on_trial(trial)
+                self._on_trial(trial, entry.n_fits == 0)
             if any(result.stop for result in splits):
                 self.end(STOPPED_BY_CALLBACK)
                 self._open.clear()
@@ -494,7 +496,15 @@ def _blas_threads():
 class _Entry:
     """A candidate that has been proposed and is not finished."""
 
-    __slots__ = ("candidate", "group", "key", "n_missing", "number", "results")
+    __slots__ = (
+        "candidate",
+        "group",
+        "key",
+        "n_fits",
+        "n_missing",
+        "number",
+        "results",
+    )
 
     def __init__(self, number, candidate, group, results):
         self.number = number
@@ -502,7 +512,7 @@ class _Entry:
         self.group = group
         self.results = results
         self.key = None
-        self.n_missing = len(results) if group == number else 0
+        self.n_missing = self.n_fits = len(results) if group == number else 0
 
 
 def _run_inline(schedule, evaluator):

@@ -247,6 +247,11 @@ def report_failures(trials, error_score):
         f"{'-' * 80}\n{n} fits failed with the following error:\n{error}"
         for error, n in Counter(errors).items()
     )
+    if errors and all(r.limit is not None for t in trials for r in t.done.values()):
+        raise ValueError(
+            f"\nAll the {n_fits} fits failed: every one took longer than fit_timeout. "
+            f"Give them more time.\n{details}"
+        )
     if len(errors) == n_fits:
         raise ValueError(
             f"\nAll the {n_fits} fits failed.\n"

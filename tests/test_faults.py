@@ -26,7 +26,7 @@ from scipy.stats import uniform
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import Ridge
 from sklearn.metrics import make_scorer, r2_score
-from sklearn.model_selection import KFold, cross_val_score
+from sklearn.model_selection import KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -220,7 +220,7 @@ def test_a_fit_that_was_killed_for_its_time_may_have_more(tmp_path):
         ).fit(X, y)
 
     for limit in (0.5, 0.4):
-        with pytest.raises(ValueError, match="All the 2 fits failed"):
+        with pytest.raises(ValueError, match="every one took longer than fit_timeout"):
             search(limit)
     assert fits_of(log) == []
     assert search(60).trials_[0].status == "complete"
@@ -410,6 +410,24 @@ def test_a_space_that_is_no_good_leaves_no_file(tmp_path):
         with pytest.raises(ValueError):
             search.fit(X, y)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("cv", [KFold(3, shuffle=True), ShuffleSplit(3)])
+def test_splits_that_are_drawn_anew_are_refused_in_the_first_run(cv, tmp_path):
+    path = tmp_path / "a"
+    with pytest.raises(ValueError, match=r"(?s)^cv = .*Give it a random_state"):
+        base(checkpoint=path, cv=cv).fit(X, y)
+    assert not path.exists()
+    cv.random_state = 0
+    base(checkpoint=path, cv=cv).fit(X, y)
+
+
+def test_a_search_that_goes_on_says_so(tmp_path, capsys):
+    search = base(checkpoint=tmp_path / "a", verbose=1)
+    search.fit(X, y)
+    assert "a: 0 fits are recorded\nFitting 3 folds" in capsys.readouterr().out
+    search.fit(X, y)
+    assert "a: 12 fits are recorded\nFitting 3 folds" in capsys.readouterr().out
 
 
 def test_a_second_search_is_refused_while_the_first_one_runs(tmp_path):

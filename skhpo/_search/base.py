@@ -108,6 +108,10 @@ class BaseSearch(BaseSearchCV):
         """
         return {}
 
+    def _highest_is_best(self):
+        """Tell whether the candidate with the highest score will be the best one."""
+        return True
+
     def _keep(self, strategy):
         """Keep what the strategy has learnt; called once at the end of the search.
 
@@ -185,6 +189,8 @@ class BaseSearch(BaseSearchCV):
                 if random_state is None:
                     random_state = journal.seed
                 strategy = self._make_strategy(random_state, journal.n_iter)
+                if self.verbose > 0:
+                    print(f"{journal.path}: {journal.n_recorded} fits are recorded")
             n_splits = len(indices)
             self._print_plan(strategy.n_candidates, n_splits)
             evaluator = Evaluator(
@@ -206,7 +212,13 @@ class BaseSearch(BaseSearchCV):
             )
             tasks.begin_search(strategy.n_candidates, n_splits)
             metric = self.refit if isinstance(self.refit, str) else None
-            progress = Progress(self.verbose, strategy.n_candidates, n_splits, metric)
+            progress = Progress(
+                self.verbose,
+                strategy.n_candidates,
+                n_splits,
+                metric,
+                shows_best=self._highest_is_best(),
+            )
             with one_interruption(), progress:
                 start = time.perf_counter()
                 outcome = run(
@@ -295,6 +307,12 @@ class BaseSearch(BaseSearchCV):
         checkpoint = self.checkpoint
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
+        cv = self.cv
+        if getattr(cv, "shuffle", True) and getattr(cv, "random_state", 0) is None:
+            raise ValueError(
+                f"cv = {cv} draws other splits in each run, so that a search with a "
+                "checkpoint could not go on. Give it a random_state."
+            )
         params = self.get_params(deep=False)
         aspects = {
             "search": type(self),

@@ -129,7 +129,8 @@ class BayesSearch(BaseSearch):
         ``errors`` (tracebacks by split) and ``group`` (its own row).
     stop_reason_ : str
         Why the search ended: "n_iter candidates evaluated",
-        "search space exhausted", "timeout reached" or "stopped by a callback".
+        "search space exhausted", "timeout reached", "interrupted" or
+        "stopped by a callback".
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int

@@ -103,8 +103,8 @@ class GridSearch(BaseSearch):
         ``errors`` (tracebacks by split) and ``group`` (the row whose fits answered for
         this one).
     stop_reason_ : str
-        Why the search ended: "all candidates evaluated", "timeout reached" or
-        "stopped by a callback".
+        Why the search ended: "all candidates evaluated", "timeout reached",
+        "interrupted" or "stopped by a callback".
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int

@@ -325,6 +325,9 @@ class HypergradSearch(BaseSearch):
         strength = None if strength == "auto" else float(strength)
         return Shrinkage(groups, strength, required)
 
+    def _highest_is_best(self):
+        return self._strategy.shrinkage is None
+
     def __getstate__(self):
         # While a fit runs, callbacks send the search to workers.
         state = super().__getstate__()

@@ -38,6 +38,8 @@ class Progress:
         Where to write; None is ``sys.stdout`` at the time of writing.
     clock : callable, default=time.monotonic
         Gives the time in seconds.
+    shows_best : bool, default=True
+        Whether the highest score so far is shown.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Progress:
         metric=None,
         stream=None,
         clock=time.monotonic,
+        shows_best=True,
     ):
         self._verbose = verbose
         self._n_candidates = n_candidates
@@ -55,7 +58,8 @@ class Progress:
         self._metric = metric
         self._stream = stream
         self._clock = clock
-        self._n_done = 0
+        self._shows_best = shows_best
+        self._n_done = self._n_recalled = 0
         self._n_failed = 0
         self._best = self._best_score = None
         self._width_drawn = 0
@@ -74,7 +78,7 @@ class Progress:
         """End the line."""
         self.close()
 
-    def update(self, trial):
+    def update(self, trial, recalled=False):
         """Take in a finished trial.
 
         Called in the main thread, for each trial in the order of the candidates.
@@ -83,10 +87,13 @@ class Progress:
         ----------
         trial : Trial
             Complete or failed.
+        recalled : bool, default=False
+            Whether no fit was made for it now, which says nothing of the time left.
         """
         if self._closed:
             return
         self._n_done += 1
+        self._n_recalled += recalled
         self._n_failed += len(trial.errors)
         score = _mean_score(trial, self._metric)
         if not math.isnan(score) and (self._best is None or score > self._best_score):
@@ -124,10 +131,11 @@ class Progress:
             n_fits = self._n_done * self._n_splits
             parts.append(f"{self._n_failed} of {n_fits} fits failed")
         parts.append(f"{_duration(seconds)} elapsed")
-        if not ended and self._n_candidates is not None and self._n_done:
+        n_fitted = self._n_done - self._n_recalled
+        if not ended and self._n_candidates is not None and n_fitted:
             n_left = max(self._n_candidates - self._n_done, 0)
-            parts.append(f"{_duration(seconds / self._n_done * n_left)} left")
-        if self._best is not None:
+            parts.append(f"{_duration(seconds / n_fitted * n_left)} left")
+        if self._best is not None and self._shows_best:
             name = self._metric or _first_metric(self._best) or "score"
             params = _shorten(self._best.params)
             parts.append(f"best {name} {self._best_score:.4g} with {params}")

@@ -116,7 +116,8 @@ def _in_use(file, path):
     if holder == os.getpid():
         who = "another search of this process"
     return RuntimeError(
-        f"checkpoint '{path}' is in use by {who}. Wait for it, or give another path."
+        f"checkpoint '{path}' is in use by {who}. Wait for it, or give another path; "
+        "a folder holds one file for each search."
     )
 
 

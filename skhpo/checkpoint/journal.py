@@ -72,7 +72,7 @@ class Checkpoint:
 
     def __post_init__(self):
         if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):
-            raise TypeError(f"path = {self.path!r} must be a str or a path.")
+            raise TypeError(f"path = {self.path!r} must be a str or a path, not empty.")
         if not isinstance(self.version, (str, type(None))):
             raise TypeError(f"version = {self.version!r} must be a str or None.")
         object.__setattr__(self, "path", os.fsdecode(self.path))

@@ -69,7 +69,7 @@ class GradientStrategy:
         self._seen = {}  # key -> derivatives of the splits, once it is told
         self._rows = {}  # key -> row
         self._descent = None
-        self._shrinkage = shrinkage
+        self.shrinkage = shrinkage
         self._chosen = []  # descent and choice, for each combination
         self._aside, self._of_shrunk = False, set()
         arms = self._arms(n_planned or n_iter)
@@ -96,7 +96,7 @@ class GradientStrategy:
             self._descents = self._enumerated(arms)
 
     def _cannot_shrink(self, why):
-        if self._shrinkage.required:
+        if self.shrinkage.required:
             raise ValueError(why)
         warnings.warn(why, UserWarning, stacklevel=2)
 
@@ -162,7 +162,7 @@ class GradientStrategy:
 
     def _groups(self, dimensions):
         """List those scales that are shrunk."""
-        groups = self._shrinkage.groups if self._shrinkage else []
+        groups = self.shrinkage.groups if self.shrinkage else []
         groups = [tuple(n for n in names if n in dimensions) for names in groups]
         return [names for names in groups if len(names) > 1]
 
@@ -204,7 +204,7 @@ class GradientStrategy:
         free = Free(dimensions)
         whole = yield from self._from(fixed, Tied(dimensions, groups), n_rows)
         self._chosen.append((whole, Choice(np.inf)))
-        strength = self._shrinkage.strength
+        strength = self.shrinkage.strength
         if strength == np.inf or not np.isfinite(whole.loss):
             return
         unit = abs(whole.loss)

@@ -392,3 +392,21 @@ def test_a_real_terminal_shows_one_line_that_is_overwritten():
     assert states[-1].startswith("6/6 candidates, ")
     assert 3 <= len(states) <= 7
     assert (last, rest) == ("next", "")
+
+
+def test_what_was_recalled_says_nothing_of_the_time_left(clock):
+    stream = io.StringIO()
+    with Progress(1, 10, 2, stream=stream, clock=clock) as progress:
+        for number in range(6):
+            progress.update(trial(number, 0.5, 0.5), recalled=True)
+        clock.now += 30
+        progress.update(trial(6, 0.5, 0.5))
+        line = stream.getvalue().splitlines()[-1]
+        assert "7/10 candidates" in line and "1 min 30 s left" in line
+
+
+def test_the_highest_score_is_not_shown_where_it_does_not_decide(clock):
+    stream = io.StringIO()
+    with Progress(1, 10, 2, stream=stream, clock=clock, shows_best=False) as progress:
+        progress.update(trial(0, 0.5, 0.5))
+    assert "candidates" in stream.getvalue() and "best" not in stream.getvalue()
