@@ -363,3 +363,23 @@ def test_a_search_that_goes_on_keeps_its_timeout_while_it_recalls(tmp_path):
     n_recalled = len(search.cv_results_["params"])
     assert 0 < n_recalled < 50
     assert search.cv_results_["params"] == every[:n_recalled]
+
+
+@pytest.mark.parametrize("options", [{"fit_timeout": 50}, {"n_jobs": 2}], ids=str)
+@pytest.mark.parametrize("what", ["changed", "deleted"])
+def test_a_mapped_file_may_hold_something_else_than_the_array(what, options, tmp_path):
+    data = np.random.default_rng(0).normal(size=(50_000, 3))
+    data.tofile(tmp_path / "x")
+    mapped = np.memmap(tmp_path / "x", dtype=float, mode="c", shape=data.shape)
+    if what == "changed":
+        mapped[:] = data * [1.0, 1e-3, 1e-3]
+    else:
+        mapped = np.memmap(tmp_path / "x", dtype=float, mode="r", shape=data.shape)
+        (tmp_path / "x").unlink()
+    target = data.sum(axis=1)
+    searches = [
+        GridSearch(Ridge(), {"alpha": [1.0]}, cv=CV, refit=False, **more).fit(X, target)
+        for X in (np.array(mapped), mapped)
+        for more in ({}, options)
+    ]
+    assert len({search.best_score_ for search in searches}) == 1

@@ -7,6 +7,7 @@ large arrays stay outside, as arguments of their own, so that X is not copied in
 """
 
 import io
+import os
 import pickle
 
 import numpy as np
@@ -34,7 +35,7 @@ def pack(value):
     arrays : list of ndarray
         The first one, of dtype uint8, holds the pickle and, behind it, the arrays of
         up to ``MIN_BYTES``. The others are the larger arrays inside `value`: the same
-        objects, not copies.
+        objects, not copies, but for those of files that hold something else.
     """
     arrays, buffers = [], []
     stream = io.BytesIO()
@@ -88,8 +89,22 @@ class _Pickler(cloudpickle.Pickler):
         # The same array is often met twice, and then has to be one again.
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._arrays)
-            self._arrays.append(value)
+            self._arrays.append(np.array(value) if _differs_from_file(value) else value)
         return self._numbers[id(value)]
+
+
+def _differs_from_file(array):
+    """Tell whether an array is one of a file that need not hold, or be, what it shows.
+
+    Others would map the file: that of a copy on write is as it was, and one that was
+    deleted is gone.
+    """
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            name = array.filename
+            return array.mode == "c" or name is None or not os.path.exists(name)
+        array = array.base
+    return False
 
 
 class _Unpickler(pickle.Unpickler):
