@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -344,6 +344,15 @@ class _Schedule:
         if self._journal is not None and units:
             self._journal.begin([(u.key, u.params, u.split) for u in units])
 
+    def _let_go(self, units):
+        """Say that units were begun and given up, and have not killed the search."""
+        named = []
+        for unit in units:
+            if self._in_flight.pop((unit.number, unit.split), None) is not None:
+                named.append((unit.key, unit.params, unit.split))
+        if self._journal is not None and named:
+            self._journal.let_go(named)
+
     def _evaluate_alone(self, unit):
         """Evaluate a unit in a process of its own, as it may be one that kills."""
         if self._isolated is None:
@@ -376,6 +385,7 @@ class _Schedule:
         """Queue units again that were taken and not evaluated; None for all."""
         if units is None:
             units = [*self._in_flight.values()]
+        self._let_go(units)
         if self.reason is None:
             self.queue.extendleft(reversed(units))
 
@@ -431,9 +441,12 @@ class _Schedule:
         self._suspects.clear()
 
     def close(self):
-        """Let go of a process that was needed."""
+        """Let go of a process that was needed, and of fits that have not ended."""
         if self._isolated is not None:
             self._isolated.kill()
+        # Where the disk is full, something else says so.
+        with suppress(OSError):
+            self._let_go([*self._in_flight.values()])
 
     def finish(self, *, keep_parts):
         """Collect what a clock or a signal has left, and tell the strategy the rest.

@@ -247,6 +247,29 @@ def test_a_limit_holds_however_often_a_fit_was_begun(tmp_path):
         assert search.search_time_ < 20
 
 
+class Interrupted(Slow):
+    def fit(self, X, y):
+        if self.level == 1.0:
+            raise KeyboardInterrupt
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_interruptions_are_no_deaths(n_jobs, tmp_path):
+    search = GridSearch(
+        Interrupted(),
+        {"level": [0.0, 1.0]},
+        cv=2,
+        n_jobs=n_jobs,
+        checkpoint=tmp_path / "a.jsonl",
+    )
+    with parallel_config("threading"):
+        for _ in range(4):
+            with pytest.raises(KeyboardInterrupt):
+                search.fit(X, y)
+    assert max(_files.read_file(tmp_path / "a.jsonl").begun.values()) == 0
+
+
 def test_failures_are_remembered(tmp_path):
     search = GridSearch(
         Ridge(), {"alpha": [-1.0, 1.0]}, cv=2, checkpoint=tmp_path / "a.jsonl"

@@ -12,6 +12,7 @@ header         skhpo, format, id, aspects, seed, n_iter, n_splits, versions
 open           process and time, each time that a search begins to write
 candidate      number in the file, key, and parameters to be read by people
 begin          list of [candidate, split]
+left           list of [candidate, split], begun and given up by a search that lived
 end            list of [candidate, split, result]
 =============  ==========================================================
 
@@ -71,7 +72,7 @@ class Content:
     results : dict of (str, int) to SplitResult
         By key and split.
     begun : Counter of (str, int)
-        How often a fit was begun since it last ended.
+        How often a fit was begun, and neither ended nor was given up.
     process : int or None
         The last one that opened the file to write.
     """
@@ -242,6 +243,8 @@ def _take(content, record, number):
         _take_candidate(content, record)
     elif "begin" in record:
         content.begun.update([_unit(content, *unit) for unit in record["begin"]])
+    elif "left" in record:
+        content.begun.subtract([_unit(content, *unit) for unit in record["left"]])
     elif "end" in record:
         for *unit, result in record["end"]:
             unit = _unit(content, *unit)

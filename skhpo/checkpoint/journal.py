@@ -259,7 +259,7 @@ class Journal:
         return self._results.get((key, split))
 
     def n_begun(self, key, split):
-        """Count how often earlier runs began a fit, since it last ended if ever.
+        """Count how often earlier runs began a fit, and died before it ended.
 
         Parameters
         ----------
@@ -288,10 +288,28 @@ class Journal:
         OSError
             If it cannot be written. The file stays as it was.
         """
+        self._note("begin", units)
+
+    def let_go(self, units):
+        """Record that fits were given up by a search that lives; they do not count.
+
+        Parameters
+        ----------
+        units : list of (str, dict, int)
+            Key and parameters of the candidate, and number of the split; begun before.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. The file stays as it was.
+        """
+        self._note("left", units)
+
+    def _note(self, what, units):
         with self._lock:
             new, numbers = self._number(units)
-            begin = [[numbers[key], int(split)] for key, _, split in units]
-            self._append([*new, {"begin": begin}])
+            noted = [[numbers[key], int(split)] for key, _, split in units]
+            self._append([*new, {what: noted}])
             self._candidates.update(numbers)
 
     def end(self, units, results):

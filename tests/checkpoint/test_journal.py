@@ -225,6 +225,17 @@ def test_begun_counts_earlier_runs_and_starts_anew_at_an_end(path):
         assert journal.n_begun("key1", 1) == 3
 
 
+def test_what_was_given_up_was_not_begun(path):
+    with Checkpoint(path).open(ASPECTS) as journal:
+        journal.begin([unit(0, 1), unit(1, 1)])
+    with Checkpoint(path).open(ASPECTS) as journal:
+        journal.begin([unit(0, 1), unit(1, 1)])
+        journal.let_go([unit(1, 1)])
+    with Checkpoint(path).open(ASPECTS) as journal:
+        assert journal.n_begun("key0", 1) == 2
+        assert journal.n_begun("key1", 1) == 1
+
+
 def test_the_last_end_of_a_fit_counts(path):
     for name in ("killed", "plain"):
         with Checkpoint(path).open(ASPECTS) as journal:
