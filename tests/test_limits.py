@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 from misbehaving import DEEDS, Misbehaving, fits_of, is_alive, processes_of
 from scipy.stats import loguniform
 from sklearn import config_context, get_config
@@ -383,3 +383,27 @@ def test_a_mapped_file_may_hold_something_else_than_the_array(what, options, tmp
         for more in ({}, options)
     ]
     assert len({search.best_score_ for search in searches}) == 1
+
+
+class Parallelised(Misbehaving):
+    """Fit in processes of joblib's, which hang at one level."""
+
+    def fit(self, X, y):
+        parallel = Parallel(n_jobs=2, max_nbytes=1000)
+        with parallel_config("loky"):
+            parallel(delayed(_wait)(X, 100 * self.level) for _ in range(2))
+        return super().fit(X, y)
+
+
+def _wait(X, seconds):
+    time.sleep(seconds)
+
+
+def test_what_joblib_has_put_aside_in_a_fit_goes_with_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path / "new"))
+    wide = rng.normal(size=(60, 100))
+    search = GridSearch(Parallelised(), {"level": [0.0, 1.0]}, cv=CV, fit_timeout=10)
+    with pytest.warns(FitFailedWarning, match="'level': 1.0"):
+        search.fit(wide, y)
+    assert [*search.cv_results_["status"]] == ["complete", "timeout"]
+    assert [*(tmp_path / "new").iterdir()] == []

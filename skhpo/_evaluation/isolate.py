@@ -119,7 +119,9 @@ class Workers:
             raise
 
     def _start(self):
-        return _Worker(self._sources, self._guard, self._n_workers)
+        # joblib in a fit leaves its files there when it is killed.
+        scratch = tempfile.mkdtemp(dir=self._folder)
+        return _Worker(self._sources, self._guard, self._n_workers, scratch)
 
     @property
     def busy(self):
@@ -263,8 +265,9 @@ class _Worker:
         When it began its first unit, or the last sign of life before.
     """
 
-    def __init__(self, sources, guard, n_workers):
+    def __init__(self, sources, guard, n_workers, scratch):
         self._guard = guard
+        self._scratch = scratch
         self._over = False
         self.units = []
         self.ready = False
@@ -285,7 +288,7 @@ class _Worker:
         self.process = subprocess.Popen(
             [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", code],
             stdin=subprocess.DEVNULL,
-            env=_environment(n_workers),
+            env=_environment(n_workers, scratch),
             **options,
         )
         theirs.close()
@@ -384,6 +387,7 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         self.connection.close()
         self._guard.tell("forget", "group", self.process.pid)
 
@@ -506,6 +510,8 @@ def _make_folder(n_bytes):
         and shutil.disk_usage(_SHARED_MEMORY).free > 2 * n_bytes
     ):
         folder = _SHARED_MEMORY
+    elif folder is not None:
+        os.makedirs(folder, exist_ok=True)
     return tempfile.mkdtemp(prefix="skhpo-", dir=folder)
 
 
@@ -524,9 +530,9 @@ def _write(arrays, folder):
     return sources
 
 
-def _environment(n_workers):
-    """Share the processors out, where the user has not."""
-    environment = dict(os.environ)
+def _environment(n_workers, scratch):
+    """Share the processors out, where the user has not; say where joblib may write."""
+    environment = dict(os.environ, JOBLIB_TEMP_FOLDER=scratch)
     if n_workers > 1:
         share = str(max(cpu_count() // n_workers, 1))
         for name in _THREAD_VARIABLES:
