@@ -95,8 +95,9 @@ def run(
         callbacks are told about a fit, or None. Detached ones can be pickled while
         others are being made.
     on_trial : callable, default=None
-        ``on_trial(trial, recalled)`` is called in the main thread with each trial when
-        it is finished, in their order; recalled if no fit was made for it now.
+        ``on_trial(trial, recalled)`` is called in the main thread with each complete
+        trial, in their order, with those behind one that was cut off at the end;
+        recalled if no fit was made for it now.
     timeout, fit_timeout : float or None, default=None
         Seconds for the search and for one fit. With either, fits run in processes that
         can be killed.
@@ -473,6 +474,8 @@ class _Schedule:
                 row = rows[entry.number] = len(self.trials)
                 trial = Trial(row, entry.candidate, splits, rows[entry.group])
                 self.trials.append(trial)
+                if self._on_trial is not None and not trial.cut_off:
+                    self._on_trial(trial, entry.n_fits == 0)
         with _on_its_own(self._one_thread):
             self._strategy.tell(
                 [trial for trial in self.trials[self._n_told :] if not trial.cut_off]

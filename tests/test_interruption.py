@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from misbehaving import Misbehaving, is_alive, processes_of
 
-from skhpo import GridSearch, RandomSearch
+from skhpo import BayesSearch, GridSearch, RandomSearch, Real
 from skhpo._search.interruption import one_interruption
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
@@ -276,3 +276,22 @@ def test_a_program_that_exits_on_a_signal_exits_in_a_fit_too():
         signal.signal(signal.SIGTERM, previous)
     assert caught.value.code == 3
     assert search.cv_results_["params"] == [{"level": 1.0}]
+
+
+def test_what_was_learnt_is_kept_too():
+    space = {"level": Real(0.0, 1.9)}
+
+    class Sudden(Misbehaving):
+        n_left = 14
+
+        def fit(self, X, y):
+            Sudden.n_left -= 1
+            if Sudden.n_left < 0:
+                raise KeyboardInterrupt
+            return super().fit(X, y)
+
+    search = BayesSearch(Sudden(), space, n_iter=10, cv=2, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, y)
+    assert search.n_candidates_ == 7
+    assert np.isfinite(search.surrogate_.predict([{"level": 1.0}])).all()

@@ -321,6 +321,17 @@ def test_grids_may_be_endless_where_there_is_a_timeout():
     assert search.stop_reason_ == "timeout reached"
 
 
+def test_progress_counts_what_is_complete_behind_a_fit_that_hangs(capsys):
+    bad = {"level": [0.0], "deed": ["hang"], "where": [y[0]]}
+    grid = [bad, {"level": [1.0, 2.0]}]
+    search = GridSearch(
+        Misbehaving(), grid, cv=CV, timeout=5.0, n_jobs=2, verbose=1, refit=False
+    )
+    search.fit(X, y)
+    assert [*search.cv_results_["status"]] == ["timeout", "complete", "complete"]
+    assert "2/3 candidates (timeout reached)" in capsys.readouterr().out
+
+
 def test_times_of_what_is_cut_off_are_those_of_its_splits():
     def result(seconds):
         return SplitResult(1.0, None, seconds, 2 * seconds)

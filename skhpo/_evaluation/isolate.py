@@ -358,7 +358,10 @@ class _Worker:
         code = self.process.returncode
         if code >= 0:
             return f"exited with code {code}"
-        name = signal.Signals(-code).name
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:  # those for real time have no names
+            name = f"signal {-code}"
         why = " (out of memory?)" if -code == signal.SIGKILL else ""
         return f"was killed by {name}{why}"
 

@@ -239,7 +239,7 @@ class BaseSearch(BaseSearchCV):
                 multimetric = isinstance(scorer, MultimetricScorer)
                 self.scorer_ = scorer._scorers if multimetric else scorer
                 if outcome.interruption is not None:
-                    self._keep_what_there_is(outcome, n_splits, refit_metric)
+                    self._keep_what_there_is(outcome, n_splits, refit_metric, strategy)
         if outcome.interruption is not None:
             raise outcome.interruption
         tasks.end_search()
@@ -288,10 +288,11 @@ class BaseSearch(BaseSearchCV):
         )
         self.stop_reason_ = outcome.reason
 
-    def _keep_what_there_is(self, outcome, n_splits, refit_metric):
+    def _keep_what_there_is(self, outcome, n_splits, refit_metric, strategy):
         """Set the results of a search that was interrupted, as far as there are any."""
         try:
             self._set_results(outcome, n_splits, refit_metric)
+            self._keep(strategy)
         except Exception:
             # Whatever is wrong with them, the interruption is what is raised.
             self._forget()

@@ -344,7 +344,7 @@ class HypergradSearch(BaseSearch):
         choice = strategy.choices.get(getattr(self, "best_index_", None))
         if choice is not None:
             self.shrinkage_, self.optimism_ = choice
-        del self._strategy
+        self.__dict__.pop("_strategy", None)
 
     def _smooth_names(self, params, names):
         estimator = clone(self.estimator).set_params(**clone(params, safe=False))
