@@ -169,6 +169,7 @@ def test_no_process_outlives_a_search_that_was_forked(tmp_path):
         assert left_of(log) == []
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # the fork
+        process.stdout.close()
 
 
 class Interrupted(Misbehaving):
