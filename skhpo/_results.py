@@ -170,6 +170,10 @@ def _warn_of_useless_means(key, results):
         )
 
 
+# Columns that no candidate has which was cut off; a metric may be called "a_time".
+_OF_SCORES = ("mean_test_", "std_test_", "mean_train_", "std_train_")
+
+
 def _with_parts(results, trials, n_splits, format_results):
     """Add rows for the trials that lack some splits.
 
@@ -187,7 +191,7 @@ def _with_parts(results, trials, n_splits, format_results):
             continue
         if name.startswith("rank_"):
             column[:] = len(rows) + 1
-        elif name.startswith(("mean_", "std_")) and not name.endswith("_time"):
+        elif name.startswith(_OF_SCORES):
             column[:] = np.nan
         elif name.startswith("split"):
             number = int(name.removeprefix("split").partition("_")[0])

@@ -332,6 +332,19 @@ def test_progress_counts_what_is_complete_behind_a_fit_that_hangs(capsys):
     assert "2/3 candidates (timeout reached)" in capsys.readouterr().out
 
 
+def test_what_is_cut_off_has_no_mean_whatever_the_metric_is_called():
+    done = SplitResult({"wait_time": 1.0}, None, 0.1, 0.1)
+    trials = [
+        Trial(0, Candidate({"alpha": 1.0}), (done, done), 0),
+        Trial(1, Candidate({"alpha": 2.0}), (done, None), 1),
+    ]
+    format_results = GridSearch(Ridge(), {})._format_results
+    results = tabulate(trials, 2, format_results, limited=True)
+    assert results["mean_test_wait_time"][0] == 1.0
+    assert np.isnan(results["mean_test_wait_time"][1])
+    assert np.isnan(results["std_test_wait_time"][1])
+
+
 def test_times_of_what_is_cut_off_are_those_of_its_splits():
     def result(seconds):
         return SplitResult(1.0, None, seconds, 2 * seconds)
