@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -431,3 +432,14 @@ def test_what_joblib_has_put_aside_in_a_fit_goes_with_it(monkeypatch, tmp_path):
         search.fit(wide, y)
     assert [*search.cv_results_["status"]] == ["complete", "timeout"]
     assert [*(tmp_path / "new").iterdir()] == []
+
+
+def test_where_there_is_no_place_for_files_no_process_is_left(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path / "file" / "folder"))
+    search = GridSearch(Ridge(), {"alpha": [1.0]}, cv=CV, fit_timeout=50)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = children.read_text() if children.exists() else ""
+    with pytest.raises(NotADirectoryError, match="folder"):
+        search.fit(X, y)
+    assert (children.read_text() if children.exists() else "") == before

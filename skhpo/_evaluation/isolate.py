@@ -78,13 +78,14 @@ for line in sys.stdin:
     else:
         known.pop(what, None)
 for what, kind in known.items():
-    try:
-        if kind == "group":
+    if kind == "group":
+        try:
             os.killpg(int(what), signal.SIGKILL)
-        else:
-            shutil.rmtree(what)
-    except OSError:
-        pass
+        except OSError:
+            pass
+for what, kind in known.items():
+    if kind == "folder":
+        shutil.rmtree(what, ignore_errors=True)
 """
 
 
@@ -108,9 +109,10 @@ class Workers:
         self._n_false_starts = 0
         self._workers = []
         arrays = pack((evaluator, get_config(), [*warnings.filters], n_workers > 1))
-        self._folder = _make_folder(sum(array.nbytes for array in arrays))
         self._guard = _Guard()
+        self._folder = None
         try:
+            self._folder = _make_folder(sum(array.nbytes for array in arrays))
             self._guard.tell("guard", "folder", self._folder)
             self._sources = _write(arrays, self._folder)
             self._workers += [self._start() for _ in range(n_workers)]
@@ -248,7 +250,8 @@ class Workers:
         self._clean()
 
     def _clean(self):
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
         self._guard.close()
 
 
