@@ -19,18 +19,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 import warnings
-import weakref
-from multiprocessing import Pipe, current_process, parent_process
+from multiprocessing import Pipe, current_process
 from multiprocessing.connection import Connection, wait
 
 import numpy as np
 from joblib import cpu_count, parallel_config
 from sklearn import get_config, set_config
 
+from skhpo._evaluation.guard import Guard
 from skhpo._evaluation.transport import cloudpickle, pack, unpack
 
 # What the libraries read that start threads of their own.
@@ -54,39 +53,10 @@ _LAST_BREATH = 0.2
 # Longest wait in one call: systems count its milliseconds in 32 bits.
 _MAX_PATIENCE = 86400.0
 
-# How often a worker of joblib looks whether the search is still there.
-_WATCH_SECONDS = 0.5
-
 # Workers that may die before they have done anything.
 _MAX_FALSE_STARTS = 3
 
 _IS_POSIX = os.name == "posix"
-
-# The guard: kills the process groups and removes the folders that it was told of and
-# not told to forget. It imports next to nothing, and starts in a few milliseconds.
-_GUARD = """
-import os, shutil, signal, sys
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, signal.SIG_IGN)
-known = {}
-for line in sys.stdin:
-    if line == "end\\n":
-        break
-    verb, kind, what = line.rstrip("\\n").split(" ", 2)
-    if verb == "guard":
-        known[what] = kind
-    else:
-        known.pop(what, None)
-for what, kind in known.items():
-    if kind == "group":
-        try:
-            os.killpg(int(what), signal.SIGKILL)
-        except OSError:
-            pass
-for what, kind in known.items():
-    if kind == "folder":
-        shutil.rmtree(what, ignore_errors=True)
-"""
 
 
 class Workers:
@@ -108,8 +78,8 @@ class Workers:
         self._fit_timeout = fit_timeout
         self._n_false_starts = 0
         self._workers = []
-        arrays = pack((evaluator, get_config(), [*warnings.filters], n_workers > 1))
-        self._guard = _Guard()
+        arrays = _pack((evaluator, get_config(), [*warnings.filters], n_workers > 1))
+        self._guard = Guard()
         self._folder = None
         try:
             self._folder = _make_folder(sum(array.nbytes for array in arrays))
@@ -159,19 +129,31 @@ class Workers:
             What has been evaluated, or lost with its process.
         returned : list of Unit
             Units that were waiting behind a fit whose process is gone.
+        error : Exception or None
+            What a fit has raised, to be raised when what has been done is safe.
         """
-        done, returned = [], []
+        done, returned, error = [], [], None
+        for unit, judge, *report in self._events(returned, deadline):
+            try:
+                done.append((unit, judge(unit, *report)))
+            except Exception as exception:
+                error = error or exception
+        return done, returned, error
+
+    def _events(self, returned, deadline):
+        """Give each unit that is over, with what makes a result of its report."""
         readable = {worker.connection: worker for worker in self._workers}
         for connection in wait([*readable], self._patience(deadline)):
             worker = readable[connection]
             try:
-                done += [self._judge(*report) for report in worker.read()]
+                for unit, message in worker.read():
+                    yield unit, self._judge, message
             except EOFError:
                 worker.expire()
                 lost = self._replace(worker, returned)
                 if lost is not None:
                     cause = f"RuntimeError: the process of the fit {worker.cause}"
-                    done.append((lost, self._evaluator.lost(lost, cause, worker.age)))
+                    yield lost, self._evaluator.lost, cause, worker.age
         limit = self._fit_timeout
         for worker in self._workers:
             if limit is not None and worker.overruns(limit):
@@ -179,9 +161,7 @@ class Workers:
                 cause = (
                     f"TimeoutError: the fit took longer than fit_timeout = {limit:g} s"
                 )
-                result = self._evaluator.lost(lost, cause, worker.age, limit)
-                done.append((lost, result))
-        return done, returned
+                yield lost, self._evaluator.lost, cause, worker.age, limit
 
     def _patience(self, deadline):
         """Tell how long nothing needs to be done unless somebody reports."""
@@ -202,10 +182,10 @@ class Workers:
             worked, value = pickle.loads(message)
         except Exception as exception:
             cause = f"RuntimeError: the result of the fit cannot be read: {exception!r}"
-            return unit, self._evaluator.lost(unit, cause, 0.0)
+            return self._evaluator.lost(unit, cause, 0.0)
         if not worked:
             raise value
-        return unit, value
+        return value
 
     def _replace(self, worker, returned):
         """Put a new worker in the place of one; tell which unit was under way."""
@@ -222,16 +202,6 @@ class Workers:
         returned += units[1:]
         self._workers[self._workers.index(worker)] = self._start()
         return units[0] if units else None
-
-    def evaluate(self, unit):
-        """Evaluate one unit, and wait for it."""
-        units = [unit]
-        while True:
-            self.feed(lambda: [units.pop()] if units else [])
-            done, returned = self.collect()
-            if done:
-                return done[0][1]
-            units.extend(returned)
 
     def close(self):
         """End idle workers, and let them clean up behind themselves."""
@@ -398,63 +368,6 @@ class _Worker:
         self._guard.tell("forget", "group", self.process.pid)
 
 
-class _Guard:
-    """A process that outlives the search for a moment, to kill what it has left.
-
-    There is none on Windows, where workers that are in a fit end after it.
-    """
-
-    def __init__(self):
-        self._process = None
-        if _IS_POSIX:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _GUARD],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                start_new_session=True,
-            )
-            _guards.add(self)
-
-    def tell(self, verb, kind, what):
-        """Say what to guard, or to forget."""
-        self._say(f"{verb} {kind} {what}\n")
-
-    def _say(self, line):
-        if self._process is not None:
-            # If somebody has killed it, the search goes on without it.
-            with contextlib.suppress(OSError, ValueError):
-                self._process.stdin.write(line)
-                self._process.stdin.flush()
-
-    def close(self):
-        """End it; it removes what is left."""
-        # Where a fork of the program has the pipe too, closing alone would not tell it.
-        self._say("end\n")
-        if self._process is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-            self._process.wait()
-
-
-# A fork holds the pipes of its parent, and would hide its death from the guard.
-_guards = weakref.WeakSet()
-
-
-def _leave_guards():
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for guard in list(_guards):
-        # Not closed: the number may soon be that of another file.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(nowhere, guard._process.stdin.fileno(), inheritable=False)
-    os.close(nowhere)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_guards)
-
-
 def serve(handle):
     """Evaluate units until the connection closes; the life of a worker."""
     connection = Connection(handle) if _IS_POSIX else _windows_connection(handle)
@@ -507,6 +420,17 @@ def _windows_connection(handle):
     return PipeConnection(handle)
 
 
+def _pack(value):
+    try:
+        return pack(value)
+    except Exception as exception:
+        raise TypeError(
+            "The estimator, the scorer or the data cannot be pickled, and so not be "
+            "sent to the processes that limits, and a search that has died three times "
+            f"in the same fit, need: {type(exception).__name__}: {exception}"
+        ) from exception
+
+
 def _make_folder(n_bytes):
     """Make a folder for files that all workers map, in shared memory if it fits."""
     folder = os.environ.get("JOBLIB_TEMP_FOLDER")
@@ -544,42 +468,3 @@ def _environment(n_workers, scratch):
         for name in _THREAD_VARIABLES:
             environment.setdefault(name, share)
     return environment
-
-
-def die_with_parent():
-    """Make sure that a worker of joblib does not outlive the search.
-
-    One that is in a fit when the process of the search is killed would go on with it,
-    for ever if it hangs. Does nothing where workers are not children of the search.
-    """
-    if _IS_POSIX and parent_process() is not None and not _watched:
-        _watched.append(os.getppid())
-        threading.Thread(target=_watch_parent, daemon=True).start()
-
-
-_watched = []
-
-
-def _watch_parent():
-    while os.getppid() == _watched[0]:
-        time.sleep(_WATCH_SECONDS)
-    # Not its process group, which is that of the user's shell or script.
-    for pid in [*_descendants(os.getpid()), os.getpid()]:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _descendants(pid):
-    """Find what a process has started; nothing where there is no /proc."""
-    children = {}
-    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            child = int(entry)
-            with open(f"/proc/{entry}/stat") as file:
-                # The name of the program, in brackets, may hold anything.
-                parent = int(file.read().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(child)
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found[1:]

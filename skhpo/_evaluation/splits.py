@@ -1,5 +1,6 @@
 """The splits of a search, drawn once, and the data of each split."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -123,10 +124,11 @@ class Splits:
         return self._shared[key]
 
 
-def check_splits(indices, n_samples):
+def check_splits(indices, n_samples, splitter=None):
     """Raise if a split tests nothing, or has rows that X does not have.
 
-    An empty training part is left to the estimator: some learn nothing.
+    An empty training part is left to the estimator: some learn nothing. So is to the
+    scorer, with a warning, an empty test part that a splitter has made.
 
     Parameters
     ----------
@@ -134,11 +136,18 @@ def check_splits(indices, n_samples):
         Row numbers, or masks of shape (n_samples,), of the two parts of each split.
     n_samples : int
         Number of rows of X.
+    splitter : object, default=None
+        What has drawn the splits; None if the user gave them.
 
     Raises
     ------
     ValueError
         If a part is unusable.
+
+    Warns
+    -----
+    UserWarning
+        If a splitter has left a test part empty.
     """
     for number, parts in enumerate(indices):
         for name, part in zip(("training", "test"), parts, strict=True):
@@ -153,12 +162,23 @@ def check_splits(indices, n_samples):
                     )
                 rows = rows.nonzero()[0]
             if name == "test" and rows.size == 0:
-                raise ValueError(
-                    f"cv: split {number} has an empty test part. Give every split "
-                    "samples to score, or use fewer splits."
-                )
+                _complain_of_nothing(number, splitter)
             if rows.dtype.kind in "iu" and rows.size:
                 _check_rows(rows, n_samples, f"the {name} part of split {number}")
+
+
+def _complain_of_nothing(number, splitter):
+    if splitter is None:
+        raise ValueError(
+            f"cv: split {number} has an empty test part. Give every split samples to "
+            "score, or leave it out."
+        )
+    warnings.warn(
+        f"cv: {splitter!r} has left the test part of split {number} empty. What it "
+        "counts is up to the scorer. Use fewer splits.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def _check_rows(rows, n_samples, where):

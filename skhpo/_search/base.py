@@ -5,6 +5,7 @@ import os
 import time
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterable
 from contextlib import nullcontext
 from copy import deepcopy
 
@@ -347,7 +348,9 @@ class BaseSearch(BaseSearchCV):
                 f"cv.split and cv.get_n_splits {verb} inconsistent results. "
                 f"Expected {n_splits} splits, got {len(indices)}"
             )
-        check_splits(indices, X.shape[0] if hasattr(X, "shape") else len(X))
+        given = isinstance(self.cv, Iterable) and not hasattr(self.cv, "split")
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        check_splits(indices, n_samples, None if given else cv)
         return indices
 
     def _print_plan(self, n_candidates, n_splits):

@@ -226,6 +226,11 @@ class Journal:
         """int : Number of fits that are recorded."""
         return len(self._results)
 
+    @property
+    def most_begun(self):
+        """int : How often earlier runs, at most, died in the same fit."""
+        return max(self._begun.values(), default=0)
+
     def key(self, params):
         """Name a candidate by its parameters.
 
@@ -257,23 +262,6 @@ class Journal:
             None if it has not ended.
         """
         return self._results.get((key, split))
-
-    def n_begun(self, key, split):
-        """Count how often earlier runs began a fit, and died before it ended.
-
-        Parameters
-        ----------
-        key : str
-            Of the candidate.
-        split : int
-            Number of the split.
-
-        Returns
-        -------
-        n : int
-            Without those of this run.
-        """
-        return self._begun[key, split]
 
     def begin(self, units):
         """Record that fits begin. May be called from any thread.

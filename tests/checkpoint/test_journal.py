@@ -212,17 +212,15 @@ def test_a_search_without_a_seed_has_none(path):
 def test_begun_counts_earlier_runs_and_starts_anew_at_an_end(path):
     for run in range(3):
         with Checkpoint(path).open(ASPECTS) as journal:
-            assert journal.n_begun("key0", 1) == run
-            journal.begin([unit(0, 1), unit(1, 1)])
-            assert journal.n_begun("key0", 1) == run
+            assert journal.most_begun == run
+            journal.begin([unit(0, 1), unit(1, run)])
+            assert journal.most_begun == run
     with Checkpoint(path).open(ASPECTS) as journal:
         journal.begin([unit(0, 1)])
         journal.end([unit(0, 1)], [RESULTS["killed"]])
-        assert journal.n_begun("key0", 1) == 0
-        assert journal.n_begun("key0", 0) == 0
+        assert journal.most_begun == 1
     with Checkpoint(path).open(ASPECTS) as journal:
-        assert journal.n_begun("key0", 1) == 0
-        assert journal.n_begun("key1", 1) == 3
+        assert journal.most_begun == 1
 
 
 def test_what_was_given_up_was_not_begun(path):
@@ -230,10 +228,9 @@ def test_what_was_given_up_was_not_begun(path):
         journal.begin([unit(0, 1), unit(1, 1)])
     with Checkpoint(path).open(ASPECTS) as journal:
         journal.begin([unit(0, 1), unit(1, 1)])
-        journal.let_go([unit(1, 1)])
+        journal.let_go([unit(0, 1), unit(1, 1)])
     with Checkpoint(path).open(ASPECTS) as journal:
-        assert journal.n_begun("key0", 1) == 2
-        assert journal.n_begun("key1", 1) == 1
+        assert journal.most_begun == 1
 
 
 def test_the_last_end_of_a_fit_counts(path):

@@ -136,3 +136,24 @@ def test_a_class_that_breaks_its_promise_gets_data_of_its_own(monkeypatch):
     np.testing.assert_array_equal(
         found.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
     )
+
+
+class LeavesOneEmpty(KFold):
+    """A splitter with one test part more than it has rows for."""
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        return super().get_n_splits() + 1
+
+    def split(self, X, y=None, groups=None):
+        yield from super().split(X)
+        yield np.arange(len(X)), np.array([], int)
+
+
+def test_an_empty_test_part_that_a_splitter_makes_is_left_to_the_scorer():
+    def score(estimator, X, y):
+        return float(len(X))
+
+    search = GridSearch(Ridge(), {"alpha": [1.0]}, cv=LeavesOneEmpty(2), scoring=score)
+    with pytest.warns(UserWarning, match=r"LeavesOneEmpty\(.* of split 2 empty"):
+        search.fit(X, y)
+    assert search.cv_results_["split2_test_score"] == [0.0]

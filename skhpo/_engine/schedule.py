@@ -1,0 +1,355 @@
+"""What has been proposed, what waits to be evaluated, what is finished."""
+
+import threading
+import time
+from collections import Counter, deque
+from contextlib import contextmanager, nullcontext, suppress
+from enum import Enum, auto
+from functools import cache
+
+from joblib import parallel_config
+from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
+
+from skhpo._evaluation.fit import Unit
+from skhpo.trial import Trial
+
+STOPPED_BY_CALLBACK = "stopped by a callback"
+TIMED_OUT = "timeout reached"
+INTERRUPTED = "interrupted"
+
+# Where nothing is fed back, a task is cut to last about so long: below, sending it
+# costs more than it does; above, workers wait for one another at the end.
+TASK_SECONDS = 0.15
+
+# Units of a task where each finished task is recorded.
+MAX_RECORDED_SIZE = 2
+
+# Units for each worker that are proposed ahead where nothing is fed back. Where results
+# are read in order, one long fit may hold up many finished ones: they have to last.
+LOOKAHEAD = 64
+
+
+class Place(Enum):
+    """Where fits run."""
+
+    INLINE = auto()
+    THREADS = auto()
+    PROCESSES = auto()
+
+
+class Schedule:
+    """What has been proposed, what waits, what is finished.
+
+    For the main thread only, but for :meth:`take`, which joblib may call from another.
+    """
+
+    def __init__(
+        self,
+        strategy,
+        evaluator,
+        *,
+        place,
+        n_splits,
+        n_workers,
+        new_context,
+        on_trial,
+        journal,
+        fit_timeout,
+        deadline,
+    ):
+        self.trials = []
+        self.reason = None
+        self.queue = deque()
+        self.deadline = deadline
+        self._strategy = strategy
+        self._evaluator = evaluator
+        self._n_splits = n_splits
+        self._n_workers = n_workers
+        self._new_context = new_context
+        self._on_trial = on_trial
+        self._journal = journal
+        self._fit_timeout = fit_timeout
+        self._lookahead = 1 if place is Place.INLINE else LOOKAHEAD
+        self._detached = place is Place.PROCESSES
+        self._feeds_back = strategy.max_pending is not None
+        self._one_thread = self._feeds_back and place is not Place.THREADS
+        self._exhausted = False
+        self._n_asked = 0
+        self._n_told = 0
+        self._open = deque()  # proposed and not finished, in order
+        self._pending = {}  # the same by number, if they are evaluated themselves
+        self._first = {}  # key -> number of the candidate that had it first
+        self._n_met = Counter()  # candidates by name in the journal
+        self._in_flight = {}  # units by number and split
+        self._failure = None  # of writing to the journal
+        self._unit_seconds = None
+        self._task_size = 1
+
+    @property
+    def in_flight(self):
+        """list of Unit : Taken, and neither recorded nor put back."""
+        return [*self._in_flight.values()]
+
+    @property
+    def ended(self):
+        """Whether no unit will be added to the queue any more."""
+        return self._exhausted or self.reason is not None
+
+    @property
+    def late(self):
+        """Whether the time of the search is over."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
+    def complete(self):
+        """Whether there is nothing left to do, as far as is known."""
+        return not self._open and (
+            self.ended or self._n_asked == self._strategy.n_candidates
+        )
+
+    def fill(self):
+        """Propose candidates until enough units wait, as far as the lag allows."""
+        if self._failure is not None:
+            raise self._failure
+        n_wanted = self._n_workers * max(self._lookahead, 4 * self._task_size)
+        # Many results of an earlier run may be taken in here, one after another.
+        while len(self.queue) < n_wanted and not self.ended and not self.late:
+            n = self._n_allowed(n_wanted)
+            if n == 0:
+                break
+            with _on_its_own(self._one_thread):
+                candidates = self._strategy.ask(n)
+            self._exhausted = not candidates
+            for candidate in candidates:
+                self._add(candidate)
+            self._close()
+
+    def _n_allowed(self, n_wanted):
+        if not self._feeds_back:
+            return -(-(n_wanted - len(self.queue)) // self._n_splits)
+        n_known = self._n_asked - self._strategy.max_pending + 1
+        if n_known > len(self.trials):
+            return 0
+        if n_known > self._n_told:
+            with _on_its_own(self._one_thread):
+                self._strategy.tell(self.trials[self._n_told : n_known])
+            self._n_told = n_known
+        return 1
+
+    def _add(self, candidate):
+        number = self._n_asked
+        self._n_asked += 1
+        group = number
+        if candidate.key is not None:
+            group = self._first.setdefault(candidate.key, number)
+            if group != number and not self._evaluator.repeats_itself(candidate.params):
+                group = number
+        entry = _Entry(number, candidate, group, [None] * self._n_splits)
+        self._open.append(entry)
+        if group != number:
+            return
+        self._pending[number] = entry
+        if self._journal is not None:
+            # Two candidates may be the same and yet give other scores.
+            name = self._journal.key(candidate.params)
+            self._n_met[name] += 1
+            n_met = self._n_met[name]
+            entry.key = name if n_met == 1 else f"{name}-{n_met}"
+        for split in range(self._n_splits):
+            unit = self._unit(entry, split)
+            result = self._recorded(unit)
+            if result is None:
+                self.queue.append(unit)
+            else:
+                self._evaluator.repeat(unit, result)
+                self._take_in(unit, result)
+                entry.n_fits -= 1
+
+    def _unit(self, entry, split):
+        params, context = entry.candidate.params, None
+        if self._new_context is not None:
+            context = self._new_context(entry.number, params, split, self._detached)
+        return Unit(entry.number, params, split, context, entry.key)
+
+    def _recorded(self, unit):
+        """Find the result of a fit that was made before."""
+        if self._journal is None:
+            return None
+        result = self._journal.recorded(unit.key, unit.split)
+        if result is None or result.limit is None:
+            return result
+        # It was killed; now it may have more time.
+        limit = self._fit_timeout
+        return result if limit is not None and limit <= result.limit else None
+
+    def take(self):
+        """Cut the next task from the queue; an empty one if nothing waits."""
+        # Towards the end tasks shrink, so that workers end together.
+        size = min(self._task_size, -(-len(self.queue) // (4 * self._n_workers)))
+        if self._journal is not None:
+            # What is lost with a worker is what has not been recorded.
+            size = min(size, MAX_RECORDED_SIZE)
+        units = []
+        while len(units) < size:
+            try:
+                units.append(self.queue.popleft())
+            except IndexError:  # the search has just been stopped
+                break
+        self._in_flight.update(((u.number, u.split), u) for u in units)
+        if self._journal is not None and units:
+            try:
+                self._journal.begin(_named(units))
+            except OSError as error:
+                # In a thread of joblib's nobody would hear of it.
+                self._failure = error
+                return []
+        return units
+
+    def put_back(self, units):
+        """Queue units again that were taken and not evaluated."""
+        self.let_go(units)
+        if self.reason is None:
+            self.queue.extendleft(reversed(units))
+
+    def let_go(self, units):
+        """Say of units that were taken that they have not killed the search."""
+        given_up = [u for u in units if self._in_flight.pop((u.number, u.split), None)]
+        if self._journal is not None and given_up:
+            # Where the disk is full, something else says so.
+            with suppress(OSError):
+                self._journal.let_go(_named(given_up))
+
+    def record(self, units, results):
+        """Take in the results of units, and finish what is complete."""
+        units = [self._in_flight.pop((u.number, u.split), u) for u in units]
+        if self._journal is not None and units:
+            self._journal.end(_named(units), results)
+        for unit, result in zip(units, results, strict=True):
+            self._take_in(unit, result)
+        self._close()
+
+    def _take_in(self, unit, result):
+        entry = self._pending.get(unit.number)
+        if entry is not None:  # else the search ended before this candidate
+            entry.results[unit.split] = result
+            entry.n_missing -= 1
+
+    def measure(self, n_units, seconds):
+        """Learn from a task how many units the next ones should hold."""
+        if self._feeds_back or n_units == 0:
+            return
+        latest = seconds / n_units
+        if self._unit_seconds is not None:
+            latest = (latest + self._unit_seconds) / 2
+        self._unit_seconds = latest
+        self._task_size = max(1, int(TASK_SECONDS / max(latest, 1e-6)))
+
+    def _close(self):
+        """Turn complete candidates into trials, in the order of their proposal."""
+        while self._open and self.reason is None and self._open[0].n_missing == 0:
+            entry = self._open.popleft()
+            if entry.group == entry.number:
+                del self._pending[entry.number]
+                splits = tuple(entry.results)
+            else:
+                splits = self.trials[entry.group].splits
+                for number, result in enumerate(splits):
+                    self._evaluator.repeat(self._unit(entry, number), result)
+            trial = Trial(entry.number, entry.candidate, splits, entry.group)
+            self.trials.append(trial)
+            if self._on_trial is not None:
+                self._on_trial(trial, entry.n_fits == 0)
+            if any(result.stop for result in splits):
+                self.end(STOPPED_BY_CALLBACK)
+                self._open.clear()
+
+    def end(self, reason):
+        """Take no more units."""
+        self.reason = reason
+        self.queue.clear()
+
+    def finish(self, *, keep_parts):
+        """Collect what a clock or a signal has left, and tell the strategy the rest.
+
+        Parameters
+        ----------
+        keep_parts : bool
+            Whether candidates count that lack some splits.
+
+        Returns
+        -------
+        trials : list of Trial
+            All of them; their numbers are rows.
+        """
+        rows = {trial.number: trial.number for trial in self.trials}
+        for entry in self._open:
+            splits = tuple(entry.results)
+            if entry.group != entry.number:
+                if entry.group not in rows:
+                    continue
+                splits = self.trials[rows[entry.group]].splits
+            n_done = sum(result is not None for result in splits)
+            if n_done == len(splits) or (keep_parts and n_done):
+                row = rows[entry.number] = len(self.trials)
+                trial = Trial(row, entry.candidate, splits, rows[entry.group])
+                self.trials.append(trial)
+                if self._on_trial is not None and not trial.cut_off:
+                    self._on_trial(trial, entry.n_fits == 0)
+        with _on_its_own(self._one_thread):
+            self._strategy.tell(
+                [trial for trial in self.trials[self._n_told :] if not trial.cut_off]
+            )
+        return self.trials
+
+
+def _named(units):
+    """Name units as a journal does."""
+    return [(unit.key, unit.params, unit.split) for unit in units]
+
+
+@contextmanager
+def _on_its_own(one_thread):
+    """Keep what a strategy computes apart from the workers of this search.
+
+    A model may use joblib itself. In the active backend it would share its pool with
+    the search, and close it at its end.
+
+    The last bits of a product of BLAS depend on its number of threads, and with them
+    which of two equally good candidates comes first; so it gets one. That holds for the
+    whole process, and is left alone where fits may run in other threads of it, which
+    it would change.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    with (
+        parallel_config("sequential", n_jobs=1),
+        _blas_threads().limit(limits=1) if one_thread and main else nullcontext(),
+    ):
+        yield
+
+
+@cache
+def _blas_threads():
+    """Look for the libraries with threads once; it takes milliseconds."""
+    return ThreadpoolController()
+
+
+class _Entry:
+    """A candidate that has been proposed and is not finished."""
+
+    __slots__ = (
+        "candidate",
+        "group",
+        "key",
+        "n_fits",
+        "n_missing",
+        "number",
+        "results",
+    )
+
+    def __init__(self, number, candidate, group, results):
+        self.number = number
+        self.candidate = candidate
+        self.group = group
+        self.results = results
+        self.key = None
+        self.n_missing = self.n_fits = len(results) if group == number else 0
