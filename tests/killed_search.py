@@ -33,7 +33,7 @@ class SlowRidge(Ridge):
         self.seconds = seconds
 
     def __hypergradient__(self):
-        from skhpo.hypergradients.linear import RidgeEquations
+        from skhpo.hypergradients.least_squares import RidgeEquations
 
         return RidgeEquations
 

@@ -41,7 +41,7 @@ from skhpo import (
     RandomSearch,
     Real,
 )
-from skhpo.hypergradients.linear import RidgeEquations
+from skhpo.hypergradients.least_squares import RidgeEquations
 
 ALL = [GridSearch, RandomSearch, BayesSearch, HypergradSearch]
 DRAWING = ALL[1:]

@@ -29,27 +29,35 @@ from sklearn.linear_model import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
-from skhpo.hypergradients import closed, kernel, linear
+from skhpo.hypergradients import (
+    closed,
+    glm,
+    huber,
+    kernel,
+    least_squares,
+    linear_svm,
+    logistic,
+)
 
 TABLE = {
-    ElasticNet: linear.ElasticNetEquations,
-    GammaRegressor: linear.GammaEquations,
+    ElasticNet: least_squares.ElasticNetEquations,
+    GammaRegressor: glm.GammaEquations,
     GaussianNB: closed.GaussianNBEquations,
     GaussianProcessRegressor: closed.GaussianProcessEquations,
-    HuberRegressor: linear.HuberEquations,
+    HuberRegressor: huber.HuberEquations,
     KernelRidge: kernel.KernelRidgeEquations,
-    Lasso: linear.ElasticNetEquations,
+    Lasso: least_squares.ElasticNetEquations,
     LinearDiscriminantAnalysis: closed.LinearDiscriminantEquations,
-    LinearSVC: linear.LinearSVCEquations,
-    LinearSVR: linear.LinearSVREquations,
-    LogisticRegression: linear.LogisticRegressionEquations,
-    MultiTaskElasticNet: linear.MultiTaskEquations,
-    MultiTaskLasso: linear.MultiTaskEquations,
-    PoissonRegressor: linear.PoissonEquations,
+    LinearSVC: linear_svm.LinearSVCEquations,
+    LinearSVR: linear_svm.LinearSVREquations,
+    LogisticRegression: logistic.LogisticRegressionEquations,
+    MultiTaskElasticNet: least_squares.MultiTaskEquations,
+    MultiTaskLasso: least_squares.MultiTaskEquations,
+    PoissonRegressor: glm.PoissonEquations,
     QuadraticDiscriminantAnalysis: closed.QuadraticDiscriminantEquations,
-    Ridge: linear.RidgeEquations,
-    RidgeClassifier: linear.RidgeClassifierEquations,
+    Ridge: least_squares.RidgeEquations,
+    RidgeClassifier: least_squares.RidgeClassifierEquations,
     SVC: kernel.SVCEquations,
     SVR: kernel.SVREquations,
-    TweedieRegressor: linear.TweedieEquations,
+    TweedieRegressor: glm.TweedieEquations,
 }

@@ -41,8 +41,10 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 from sklearn.utils.fixes import parse_version
 
 from skhpo import BlockScaler
-from skhpo.hypergradients import TABLE, linear
+from skhpo.hypergradients import TABLE
 from skhpo.hypergradients.differentiate import Differentiator, differentiable
+from skhpo.hypergradients.huber import HuberEquations
+from skhpo.hypergradients.linear import Linear
 from skhpo.hypergradients.losses import CLASSIFICATION, REGRESSION
 
 NO_PENALTY_ARGUMENT = parse_version(sklearn.__version__) >= parse_version("1.8")
@@ -301,7 +303,7 @@ def test_slopes_are_those_of_refits(case):
 LINEAR = [
     case
     for case in CASES
-    if issubclass(TABLE[type(case.estimator)], linear.Linear) and case.sparse is None
+    if issubclass(TABLE[type(case.estimator)], Linear) and case.sparse is None
 ]
 
 
@@ -318,8 +320,8 @@ def test_the_formula_for_scales_of_columns_agrees_with_differences(case, monkeyp
     fitted = fit(model, train)
     names = ("scale__a", "scale__b")
     found = Differentiator(names, LOSSES[case.data])(fitted, train, test)
-    monkeypatch.setattr(linear.Linear, "by_factors", lambda *args: None)
-    monkeypatch.setattr(linear.HuberEquations, "by_factors", lambda *args: None)
+    monkeypatch.setattr(Linear, "by_factors", lambda *args: None)
+    monkeypatch.setattr(HuberEquations, "by_factors", lambda *args: None)
     expected = Differentiator(names, LOSSES[case.data])(fitted, train, test)
     for name in names:
         np.testing.assert_allclose(

@@ -409,7 +409,7 @@ def test_it_can_be_nested():
 def test_fits_that_fail_are_stepped_back_from():
     class Picky(Ridge):
         def __hypergradient__(self):
-            from skhpo.hypergradients.linear import RidgeEquations
+            from skhpo.hypergradients.least_squares import RidgeEquations
 
             return RidgeEquations
 

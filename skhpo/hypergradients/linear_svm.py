@@ -1,0 +1,98 @@
+"""Linear support vector machines, of the losses that are squared.
+
+====================  ===========  ====================================================
+symbol                shape        meaning
+====================  ===========  ====================================================
+W, b                  (k, p), (k,) coefficients and intercepts, one row for each machine
+eta                   (n, k)       X W' + b, decision values or predictions
+y                     (n, k)       -1 and 1, the one class against the rest; or targets
+s                     (n,)         weights of samples, times those of their classes
+S                     (n, k)       the same in each machine; of several, the weight of a
+                                   class counts for that class and not for the rest
+C                     scalar       inverse strength of the penalty
+epsilon               scalar       errors of a regression that cost nothing
+====================  ===========  ====================================================
+
+The objective is ``sum(S loss) + (|W|^2 + |b / intercept_scaling|^2) / (2 C)``, which is
+that of liblinear divided by C: it takes the intercept for the coefficient of a feature
+that is ``intercept_scaling`` everywhere [1]_. The loss is ``max(1 - y eta, 0)^2``, or
+``max(|eta - y| - epsilon, 0)^2`` for a regression [2]_. Both have a second derivative
+but where a sample is just at its margin. Losses that are not squared have slopes that
+jump, and no place here.
+
+References
+----------
+.. [1] R.-E. Fan et al., "LIBLINEAR: a library for large linear classification",
+   JMLR 2008.
+.. [2] C.-H. Ho and C.-J. Lin, "Large-scale linear support vector regression",
+   JMLR 2012.
+"""
+
+import numpy as np
+
+from skhpo.hypergradients.linear import Linear, one_hot, weights_of_classes
+
+
+class LinearSVCEquations(Linear):
+    """Squared hinge; smooth but for the second derivative."""
+
+    kind = "decision"
+
+    @staticmethod
+    def names(estimator):
+        usable = (
+            estimator.loss == "squared_hinge"
+            and estimator.penalty == "l2"
+            and estimator.multi_class == "ovr"
+        )
+        return {"C"} if usable else set()
+
+    def __init__(self, estimator, X, y, sample_weight):
+        super().__init__(estimator, X, y, sample_weight)
+        self.S = self.s[:, None]
+        if self.y.shape[1] > 1:
+            # Of one class and the rest, liblinear gives the weight only to the one.
+            s = np.ones(len(self.s)) if sample_weight is None else sample_weight
+            self.S = np.where(self.y > 0, self.S, s[:, None])
+
+    def _targets(self, estimator, y):
+        return 2 * one_hot(estimator, y) - 1
+
+    def _class_weights(self, estimator, y, sample_weight):
+        return weights_of_classes(estimator, y, sample_weight)
+
+    def _slope(self, eta, params):
+        return -2 * self.S * self.y * np.maximum(1 - self.y * eta, 0)
+
+    def _curvature(self, eta):
+        return 2 * self.S * (self.y * eta < 1)
+
+    def _l2(self, params):
+        return 1 / params["C"]
+
+    def _l2_intercept(self, params):
+        return 1 / (params["C"] * params["intercept_scaling"] ** 2)
+
+
+class LinearSVREquations(LinearSVCEquations):
+    """Squared distance beyond epsilon."""
+
+    kind = "prediction"
+
+    @staticmethod
+    def names(estimator):
+        if estimator.loss != "squared_epsilon_insensitive":
+            return set()
+        return {"C", "epsilon"}
+
+    def _targets(self, estimator, y):
+        return np.asarray(y, float).reshape(-1, 1)
+
+    def _slope(self, eta, params):
+        left = eta - self.y
+        beyond = np.maximum(np.abs(left) - params["epsilon"], 0)
+        return 2 * self.s[:, None] * np.sign(left) * beyond
+
+    def _curvature(self, eta):
+        beyond = np.abs(eta - self.y) > self.params["epsilon"]
+        return 2 * self.s[:, None] * beyond

@@ -1,0 +1,120 @@
+"""Logistic regression of two classes or more, with any penalty.
+
+====================  ===========  ====================================================
+symbol                shape        meaning
+====================  ===========  ====================================================
+W, b                  (k, p), (k,) coefficients and intercepts; k = 1 for two classes
+eta                   (n, k)       X W' + b, log-odds or logits
+p                     (n, k)       probabilities: expit(eta), or softmax of the rows
+y                     (n, k)       one column for each class; of two only the second
+s                     (n,)         weights of samples, times those of their classes
+C, r                  scalar       inverse strength of the penalty, and its l1_ratio
+====================  ===========  ====================================================
+
+The objective is ``sum(s loss) + (r |W|_1 + (1 - r) |W|^2 / 2) / C``, which is that of
+scikit-learn divided by C. By eta the loss of a sample has the derivative ``p - y`` and
+the curvature ``diag(p) - p p'``, for one column ``p (1 - p)`` [1]_. Liblinear takes the
+intercept for the coefficient of a feature that is ``intercept_scaling`` everywhere, and
+so penalises it too [2]_.
+
+References
+----------
+.. [1] D. Boehning, "Multinomial logistic regression algorithm", Annals of the Institute
+   of Statistical Mathematics 1992.
+.. [2] R.-E. Fan et al., "LIBLINEAR: a library for large linear classification",
+   JMLR 2008.
+"""
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from skhpo.hypergradients.linear import Linear, one_hot, weights_of_classes
+
+
+class LogisticRegressionEquations(Linear):
+    """Logistic regression with any penalty, two classes or softmax."""
+
+    kind = "log-odds"
+
+    @staticmethod
+    def names(estimator):
+        params = estimator.get_params(deep=False)
+        if params.get("multi_class", "deprecated") not in ("auto", "deprecated"):
+            return set()
+        penalty, _ = _penalty(params)
+        if penalty is None or not np.isfinite(estimator.C):
+            return set()
+        # Since 1.8 the ratio alone tells, and its ends are values like others.
+        new = params.get("penalty", "deprecated") == "deprecated"
+        mixed = estimator.solver == "saga" if new else penalty == "elasticnet"
+        return {"C", "l1_ratio"} if mixed else {"C"}
+
+    def _targets(self, estimator, y):
+        Y = one_hot(estimator, y)
+        if Y.shape[1] > 1 and estimator.solver == "liblinear":
+            raise ValueError(
+                "LogisticRegression(solver='liblinear') fits several classes one by "
+                "one, which has no smooth probabilities; use solver='lbfgs'."
+            )
+        return Y
+
+    def _class_weights(self, estimator, y, sample_weight):
+        return weights_of_classes(estimator, y, sample_weight)
+
+    def _mixes(self):
+        return self.y.shape[1] > 1
+
+    def _slope(self, eta, params):
+        p = softmax(eta, axis=1) if self._mixes() else expit(eta)
+        return self.s[:, None] * (p - self.y)
+
+    def _curvature(self, eta):
+        p = expit(eta)
+        return self.s[:, None] * p * (1 - p)
+
+    def _curvature_product(self, eta):
+        if not self._mixes():
+            return super()._curvature_product(eta)
+        p = softmax(eta, axis=1)
+        sp = self.s[:, None] * p
+
+        def multiply(change):
+            return sp * (change - np.einsum("ij,ij->i", p, change)[:, None])
+
+        return multiply
+
+    def product(self, w, v):
+        Hv = super().product(w, v)
+        if self._mixes() and self.has_intercept:
+            # A common shift of all intercepts changes nothing; as a curvature of its
+            # own it gives the solution that has no shift.
+            k = self.y.shape[1]
+            Hv[-k:] += self.s.sum() * v[-k:].mean()
+        return Hv
+
+    # The objective divided by C keeps the losses as they are.
+
+    def _l1(self, params):
+        return _penalty(params)[1] / params["C"]
+
+    def _l2(self, params):
+        return (1 - _penalty(params)[1]) / params["C"]
+
+    def _l1_intercept(self, params):
+        if params["solver"] != "liblinear":
+            return 0.0
+        return self._l1(params) / params["intercept_scaling"]
+
+    def _l2_intercept(self, params):
+        if params["solver"] != "liblinear":
+            return 0.0
+        return self._l2(params) / params["intercept_scaling"] ** 2
+
+
+def _penalty(params):
+    """Tell which penalty holds, and its l1_ratio, across releases of scikit-learn."""
+    penalty, ratio = params.get("penalty", "deprecated"), params.get("l1_ratio")
+    if penalty == "deprecated":
+        ratio = ratio or 0.0
+        return {0.0: "l2", 1.0: "l1"}.get(float(ratio), "elasticnet"), ratio
+    return penalty, {"l1": 1.0, "l2": 0.0, None: 0.0}.get(penalty, ratio)
