@@ -328,7 +328,7 @@ class BaseSearch(BaseSearchCV):
         if params.get("random_state", 0) is None:
             seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
         return checkpoint.open(
-            {name: checkpoint.fingerprint(v, name=name) for name, v in aspects.items()},
+            aspects,
             n_splits=len(indices),
             n_iter=params.get("n_iter"),
             seed=seed,

@@ -77,36 +77,13 @@ class Checkpoint:
             raise TypeError(f"version = {self.version!r} must be a str or None.")
         object.__setattr__(self, "path", os.fsdecode(self.path))
 
-    def fingerprint(self, value, *, name="value"):
-        """Compute a digest of the content of a value, the same in every process.
-
-        Parameters
-        ----------
-        value : object
-            Anything.
-        name : str, default="value"
-            What an error calls the value.
-
-        Returns
-        -------
-        digest : str
-            32 hexadecimal digits.
-
-        Raises
-        ------
-        UnstableError
-            If something in the value has no stable content, and there is no version; a
-            TypeError.
-        """
-        return fingerprint(value, version=self.version, name=name)
-
     def open(self, aspects, *, seed=None, n_iter=None, n_splits=None):
         """Open the file of a search to go on with it, or make it.
 
         Parameters
         ----------
-        aspects : dict of str to str
-            Fingerprint of each aspect of the search that its fits depend on.
+        aspects : dict of str to object
+            All that the fits of the search depend on, by what an error calls it.
         seed : int, default=None
             What its random numbers start from.
         n_iter : int, default=None
@@ -121,6 +98,9 @@ class Checkpoint:
 
         Raises
         ------
+        UnstableError
+            If something in an aspect has no content that is stable, and there is no
+            version; a TypeError.
         ValueError
             If there is a file that is damaged, belongs to another search, has a newer
             format, or is no checkpoint. It is left as it is.
@@ -135,10 +115,14 @@ class Checkpoint:
             If it was begun with another minor version of Python, NumPy, SciPy or
             scikit-learn.
         """
-        path = self._file_of(aspects)
+        digests = {
+            name: fingerprint(aspects[name], version=self.version, name=name)
+            for name in sorted(aspects)
+        }
+        path = self._file_of(digests)
         header = header_record(
             secrets.token_hex(16),
-            aspects=dict(sorted(aspects.items())),
+            aspects=digests,
             seed=None if seed is None else int(seed),
             n_iter=None if n_iter is None else int(n_iter),
             n_splits=None if n_splits is None else int(n_splits),
@@ -150,19 +134,19 @@ class Checkpoint:
         try:
             content = read_open(file, path)
             if content is not None:
-                _check_aspects(content, aspects, path)
+                _check_aspects(content, digests, path)
         except BaseException:
             os.close(file)
             raise
         return Journal(path, file, content, header, self.version)
 
-    def _file_of(self, aspects):
+    def _file_of(self, digests):
         separators = tuple(filter(None, (os.sep, os.altsep)))
         if not self.path.endswith(separators) and not os.path.isdir(self.path):
             return self.path
         check_place(self.path.rstrip("".join(separators)) or self.path)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
-        return os.path.join(self.path, f"{fingerprint(aspects)[:16]}.jsonl")
+        return os.path.join(self.path, f"{fingerprint(digests)[:16]}.jsonl")
 
 
 class Journal:
@@ -428,10 +412,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_all)
 
 
-def _check_aspects(content, aspects, path):
+def _check_aspects(content, digests, path):
     known = content.header["aspects"]
-    names = sorted(known.keys() | aspects.keys())
-    differ = [name for name in names if known.get(name) != aspects.get(name)]
+    names = sorted(known.keys() | digests.keys())
+    differ = [name for name in names if known.get(name) != digests.get(name)]
     if differ:
         *most, last = differ
         names = f"{', '.join(most)} and {last}" if most else last

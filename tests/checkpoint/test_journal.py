@@ -22,7 +22,7 @@ from skhpo.checkpoint import Checkpoint, _records, read_checkpoint
 from skhpo.hypergradients.base import Derivative
 from skhpo.trial import SplitResult
 
-ASPECTS = {"X": "a" * 32, "y": "b" * 32, "cv": "c" * 32}
+ASPECTS = {"X": [1.0, 2.0], "y": [0, 1], "cv": 3}
 SEARCH = {"seed": 7, "n_iter": 4, "n_splits": 3}
 nan = float("nan")
 
@@ -138,11 +138,20 @@ def test_arguments_of_another_type_are_refused(arguments, match):
         Checkpoint(**arguments)
 
 
-def test_its_fingerprint_is_that_of_the_content():
-    checkpoint = Checkpoint("a")
-    assert checkpoint.fingerprint(SVC()) == checkpoint.fingerprint(SVC(verbose=1))
+def test_aspects_count_by_their_content(path):
+    Checkpoint(path).open({"model": SVC(), "X": np.ones(3)}).close()
+    Checkpoint(path).open({"model": SVC(verbose=1), "X": np.ones(3)}).close()
+    refused(path, "model differs", aspects={"model": SVC(C=2.0), "X": np.ones(3)})
+
+
+def test_an_aspect_without_stable_content_needs_a_version_and_leaves_no_file(path):
+    aspects = {"model": SVC(C=threading.Lock())}
     with pytest.raises(TypeError, match=r"model\.C \(_thread.lock\)"):
-        checkpoint.fingerprint(SVC(C=threading.Lock()), name="model")
+        Checkpoint(path).open(aspects)
+    assert not path.exists()
+    Checkpoint(path, version="1").open(aspects).close()
+    with pytest.raises(ValueError, match="model differs"):
+        Checkpoint(path, version="2").open(aspects)
 
 
 # What was recorded comes back.
@@ -693,7 +702,7 @@ def test_a_folder_holds_a_file_for_each_search(tmp_path, exists):
     if exists:
         folder.mkdir()
     checkpoint = Checkpoint(folder if exists else f"{folder}{os.sep}")
-    others = ASPECTS | {"X": "d" * 32}
+    others = ASPECTS | {"X": [1.0, 3.0]}
     for aspects, seed in [(ASPECTS, 1), (others, 2), (ASPECTS, 3), (others, 4)]:
         with checkpoint.open(aspects, seed=seed) as journal:
             assert journal.seed == (1 if aspects is ASPECTS else 2)
