@@ -436,7 +436,7 @@ def test_a_space_that_is_no_good_leaves_no_file(tmp_path):
 @pytest.mark.parametrize("cv", [KFold(3, shuffle=True), ShuffleSplit(3)])
 def test_splits_that_are_drawn_anew_are_refused_in_the_first_run(cv, tmp_path):
     path = tmp_path / "a"
-    with pytest.raises(ValueError, match=r"(?s)^cv = .*Give it a random_state"):
+    with pytest.raises(ValueError, match=r"(?s)^cv = .*Give it an int as random_state"):
         base(checkpoint=path, cv=cv).fit(X, y)
     assert not path.exists()
     cv.random_state = 0

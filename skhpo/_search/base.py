@@ -177,19 +177,22 @@ class BaseSearch(BaseSearchCV):
         options = self._evaluation(scorer)
         random_state = getattr(self, "random_state", None)
         n_planned = getattr(self, "n_iter", None)
+        # Instances of RandomState move on; a search that goes on has those from before.
+        before = deepcopy(random_state)
         journal = None
+        # Candidates first: cv may draw from the same instance.
         if self.checkpoint is None:
             strategy = self._make_strategy(random_state, n_planned)
-            indices = self._draw_splits(X, y, routed.splitter.split)
         else:
-            self._check_space()
-            indices = self._draw_splits(X, y, routed.splitter.split)
-            journal = self._open_checkpoint(X, y, params, indices)
+            self._check_space(random_state, n_planned)
+        indices = self._draw_splits(X, y, routed.splitter.split)
+        if self.checkpoint is not None:
+            own = {"estimator": estimator, "random_state": before}
+            journal = self._open_checkpoint(X, y, params, indices, own)
         with journal or nullcontext():
             if journal is not None:
-                if random_state is None:
-                    random_state = journal.seed
-                strategy = self._make_strategy(random_state, journal.n_iter)
+                seed = journal.seed if random_state is None else before
+                strategy = self._make_strategy(seed, journal.n_iter)
                 if self.verbose > 0:
                     print(f"{journal.path}: {journal.n_recorded} fits are recorded")
             n_splits = len(indices)
@@ -298,14 +301,21 @@ class BaseSearch(BaseSearchCV):
             # Whatever is wrong with them, the interruption is what is raised.
             self._forget()
 
-    def _check_space(self):
-        """Raise for a space that is no good, before there is a file."""
+    def _check_space(self, random_state, n_planned):
+        """Raise for a space that is no good, before there is a file.
+
+        An instance of RandomState is drawn from as by a search without a checkpoint.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._make_strategy(0, getattr(self, "n_iter", None))
+            # None would draw from the global generator, to no end.
+            self._make_strategy(0 if random_state is None else random_state, n_planned)
 
-    def _open_checkpoint(self, X, y, fit_params, indices):
-        """Open the file of this search, new or to be resumed."""
+    def _open_checkpoint(self, X, y, fit_params, indices, own):
+        """Open the file of this search, new or to be resumed.
+
+        `own` has parameters of the search as they were before anything was drawn.
+        """
         checkpoint = self.checkpoint
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
@@ -313,9 +323,10 @@ class BaseSearch(BaseSearchCV):
         if getattr(cv, "shuffle", True) and getattr(cv, "random_state", 0) is None:
             raise ValueError(
                 f"cv = {cv} draws other splits in each run, so that a search with a "
-                "checkpoint could not go on. Give it a random_state."
+                "checkpoint could not go on. Give it an int as random_state."
             )
         params = self.get_params(deep=False)
+        params |= {name: value for name, value in own.items() if name in params}
         aspects = {
             "search": type(self),
             "X": X,
@@ -328,10 +339,7 @@ class BaseSearch(BaseSearchCV):
         if params.get("random_state", 0) is None:
             seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
         return checkpoint.open(
-            aspects,
-            n_splits=len(indices),
-            n_iter=params.get("n_iter"),
-            seed=seed,
+            aspects, n_splits=len(indices), n_iter=params.get("n_iter"), seed=seed
         )
 
     def _draw_splits(self, X, y, split_params):

@@ -134,7 +134,7 @@ class Checkpoint:
         try:
             content = read_open(file, path)
             if content is not None:
-                _check_aspects(content, digests, path)
+                _check_aspects(content, digests, aspects, path)
         except BaseException:
             os.close(file)
             raise
@@ -412,7 +412,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_all)
 
 
-def _check_aspects(content, digests, path):
+def _check_aspects(content, digests, aspects, path):
     known = content.header["aspects"]
     names = sorted(known.keys() | digests.keys())
     differ = [name for name in names if known.get(name) != digests.get(name)]
@@ -422,8 +422,25 @@ def _check_aspects(content, digests, path):
         raise ValueError(
             f"checkpoint '{path}' belongs to another search: {names} "
             f"differ{'' if most else 's'}. Delete it, or give another path; a folder "
-            "holds one file for each search."
+            f"holds one file for each search.{_hints(differ, aspects)}"
         )
+
+
+def _hints(differ, aspects):
+    """Say what to do about instances that have moved on."""
+    hints = ""
+    if "cv" in differ:
+        hints += (
+            " If cv shuffles, give it an int as random_state: with None, or with an "
+            "instance, which moves on, it draws other splits each time."
+        )
+    random_state = aspects.get("random_state")
+    if "random_state" in differ and isinstance(random_state, np.random.RandomState):
+        hints += (
+            " random_state is an instance, which moves on when numbers are drawn from "
+            "it: give an int."
+        )
+    return hints
 
 
 def _versions():
