@@ -44,13 +44,16 @@ def lock(file):
         raise BlockingIOError(error.errno, error.strerror) from error
 
 
-def unlock(file):
-    """Release what :func:`lock` locked."""
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_UN)
-        return
-    os.lseek(file, _BYTE, os.SEEK_SET)
-    msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+def release(file):
+    """Unlock what :func:`lock` locked, and close it, whatever happens."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_UN)
+        else:
+            os.lseek(file, _BYTE, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+    finally:
+        os.close(file)
 
 
 def write(file, data):

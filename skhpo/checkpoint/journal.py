@@ -6,6 +6,7 @@ is wrong with a file is damage, and then it is refused and stays as it is.
 """
 
 import errno
+import math
 import os
 import platform
 import secrets
@@ -25,7 +26,7 @@ from skhpo.checkpoint._files import (
     check_place,
     open_locked,
     read_open,
-    unlock,
+    release,
     write,
 )
 from skhpo.checkpoint._records import (
@@ -172,7 +173,7 @@ class Journal:
         self.path = path
         # Fits end in the thread of the search, and may begin in another.
         self._lock = threading.RLock()
-        self._synced = time.monotonic()
+        self._synced = -math.inf
         records = [{"open": {"process": os.getpid(), "time": _now()}}]
         if content is None:
             content = Content(header, n_records=0)
@@ -188,7 +189,6 @@ class Journal:
         self._torn = True
         try:
             self._append(records)
-            self._sync()
         except BaseException:
             self._leave()
             raise
@@ -313,16 +313,23 @@ class Journal:
                 self._begun.pop((key, int(split)), None)
 
     def close(self):
-        """Write what is left to disk, and let others open the file."""
+        """Write what is left to disk, and let others open the file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. Others can open the file all the same.
+        """
         with self._lock:
             file, self._file = self._file, None
             if file is None:
                 return
             try:
                 os.fsync(file)
-                unlock(file)
+            except OSError as error:
+                raise self._failed(error) from error
             finally:
-                os.close(file)
+                release(file)
 
     def __enter__(self):
         return self
@@ -359,17 +366,14 @@ class Journal:
                 os.ftruncate(self._file, size)
             self._torn = True
             write(self._file, data)
-            self._end = size + len(data), n_records + len(records)
-            self._torn = False
             if time.monotonic() - self._synced >= _MAX_UNSYNCED:
-                self._sync()
+                os.fsync(self._file)
+                self._synced = time.monotonic()
         except OSError as error:
             self._cut()
             raise self._failed(error) from error
-
-    def _sync(self):
-        os.fsync(self._file)
-        self._synced = time.monotonic()
+        self._end = size + len(data), n_records + len(records)
+        self._torn = False
 
     def _cut(self):
         """Cut off what was written in part, if possible now."""

@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.svm import SVC
 
 from skhpo.checkpoint import Checkpoint, _records, read_checkpoint
+from skhpo.checkpoint import journal as journal_module
 from skhpo.hypergradients.base import Derivative
 from skhpo.trial import SplitResult
 
@@ -844,6 +845,54 @@ def test_a_journal_goes_on_when_there_is_space_again(path, monkeypatch):
         assert journal.n_recorded == 0
         journal.end([unit(0)], [RESULTS["plain"]])
     assert len(recorded(path)) == 1
+
+
+def unsynced(file):
+    raise OSError(5, "Input/output error")
+
+
+def test_a_disk_that_fails_at_the_end_is_an_error_and_the_lock_is_released(
+    path, monkeypatch
+):
+    journal = Checkpoint(path).open(ASPECTS)
+    journal.end([unit(0)], [RESULTS["plain"]])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", unsynced)
+        with pytest.raises(OSError, match=r"Input/output error. 1 fit is rec") as error:
+            journal.close()
+    assert str(error.value).startswith(f"writing checkpoint '{path}' failed: ")
+    assert error.value.errno == 5
+    journal.close()
+    assert len(recorded(path)) == 1
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_disk_that_fails_at_once_is_an_error_and_leaves_the_file_as_it_was(
+    path, n, monkeypatch
+):
+    if n:
+        write(path, n)
+    before = path.read_bytes() if n else b""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", unsynced)
+        match = f"^writing checkpoint '{path}' failed: Input/output error. {3 * n} fits"
+        with pytest.raises(OSError, match=match):
+            Checkpoint(path).open(ASPECTS)
+    assert path.read_bytes() == before
+    assert len(recorded(path)) == 3 * n
+
+
+def test_a_disk_that_fails_in_between_leaves_a_file_that_can_be_added_to(
+    path, monkeypatch
+):
+    monkeypatch.setattr(journal_module, "_MAX_UNSYNCED", 0.0)
+    with Checkpoint(path).open(ASPECTS) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", unsynced)
+            with pytest.raises(OSError, match=r"Input/output error. 0 fits"):
+                journal.begin([unit(0)])
+        journal.end([unit(1)], [RESULTS["plain"]])
+    assert set(recorded(path)) == {(1, 0)}
 
 
 # Reading.
