@@ -82,12 +82,11 @@ def open_locked(path):
         try:
             file = os.open(path, _OPTIONS, 0o600)
         except OSError as error:
-            failed = type(error)(
+            raise _worded(
+                error,
                 f"checkpoint '{path}' cannot be opened for writing: {error.strerror}. "
-                "Give another path."
-            )
-            failed.errno = error.errno
-            raise failed from error
+                "Give another path.",
+            ) from error
         try:
             lock(file)
             if os.path.samestat(os.fstat(file), os.stat(path)):
@@ -106,6 +105,13 @@ def open_locked(path):
             ) from error
         # Its holder deleted it before we had the lock: the next one is another file.
         os.close(file)
+
+
+def _worded(error, message):
+    """Give an error of the system in our words."""
+    worded = type(error)(message)
+    worded.errno = error.errno
+    return worded
 
 
 def _in_use(file, path):
@@ -136,8 +142,22 @@ def read_file(path):
     -------
     content : Content or None
         None if it has no whole header.
+
+    Raises
+    ------
+    OSError
+        If it does not exist or cannot be read.
+    ValueError
+        If it is damaged, or no checkpoint.
     """
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        said = f"checkpoint '{path}' does not exist. Give the path that a search has."
+        raise _worded(error, said) from error
+    except OSError as error:
+        said = f"checkpoint '{path}' cannot be read: {error.strerror}."
+        raise _worded(error, said) from error
     try:
         return read_open(file, path)
     finally:

@@ -55,7 +55,7 @@ class Checkpoint:
     path : str or path-like
         A file, which is made if it does not exist. Or a folder, if there is one of that
         name or the name ends with a separator: it holds one file for each search, so
-        that also searches within searches can be kept.
+        that also searches within searches can be kept. ``~`` is the home folder.
     version : str, default=None
         Stands for the content of what cannot be recognised in another run, such as an
         open connection. Change it whenever one of these changes what it does.
@@ -72,11 +72,17 @@ class Checkpoint:
     version: str | None = None
 
     def __post_init__(self):
-        if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):
-            raise TypeError(f"path = {self.path!r} must be a str or a path, not empty.")
+        if not isinstance(self.path, (str, os.PathLike)):
+            raise TypeError(f"path = {self.path!r} must be a str or a path.")
+        if not os.fspath(self.path):
+            raise ValueError(
+                f"path = {self.path!r} of the checkpoint is empty. Name a file or a "
+                "folder, or give the search checkpoint=None to keep nothing."
+            )
         if not isinstance(self.version, (str, type(None))):
             raise TypeError(f"version = {self.version!r} must be a str or None.")
-        object.__setattr__(self, "path", os.fsdecode(self.path))
+        path = os.path.expanduser(os.fsdecode(self.path))
+        object.__setattr__(self, "path", path)
 
     def open(self, aspects, *, seed=None, n_iter=None, n_splits=None):
         """Open the file of a search to go on with it, or make it.
@@ -423,10 +429,11 @@ def _check_aspects(content, digests, aspects, path):
     if differ:
         *most, last = differ
         names = f"{', '.join(most)} and {last}" if most else last
+        verb = "differ" if most or last.endswith("s") else "differs"
         raise ValueError(
-            f"checkpoint '{path}' belongs to another search: {names} "
-            f"differ{'' if most else 's'}. Delete it, or give another path; a folder "
-            f"holds one file for each search.{_hints(differ, aspects)}"
+            f"checkpoint '{path}' belongs to another search: {names} {verb}. Delete "
+            "it, or give another path; a folder holds one file for each search."
+            f"{_hints(differ, aspects)}"
         )
 
 

@@ -18,7 +18,7 @@ def read_checkpoint(path):
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file; ``~`` is the home folder.
 
     Returns
     -------
@@ -34,10 +34,12 @@ def read_checkpoint(path):
 
     Raises
     ------
+    FileNotFoundError
+        If there is none.
     ValueError
         If it is a folder, damaged, or no checkpoint.
     """
-    path = os.fsdecode(path)
+    path = os.path.expanduser(os.fsdecode(path))
     if os.path.isdir(path):
         raise _is_folder(path)
     content = read_file(path)

@@ -1,5 +1,6 @@
 """What was recorded comes back bit for bit, or the file is refused and left alone."""
 
+import errno
 import gc
 import json
 import math
@@ -129,7 +130,6 @@ def test_a_checkpoint_is_a_plain_value(path):
     "arguments, match",
     [
         ({"path": 3}, "path = 3 must be"),
-        ({"path": ""}, "path = '' must be"),
         ({"path": None}, "path = None must be"),
         ({"path": "a", "version": 1}, "version = 1 must be"),
     ],
@@ -137,6 +137,20 @@ def test_a_checkpoint_is_a_plain_value(path):
 def test_arguments_of_another_type_are_refused(arguments, match):
     with pytest.raises(TypeError, match=match):
         Checkpoint(**arguments)
+
+
+def test_an_empty_path_is_refused_by_the_name_of_the_parameter():
+    with pytest.raises(ValueError, match=r"path = '' of the checkpoint .*checkpoint=N"):
+        Checkpoint("")
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write("~/a.jsonl")
+    assert os.listdir(tmp_path) == ["a.jsonl"]
+    assert Checkpoint(Path("~") / "a.jsonl") == Checkpoint(tmp_path / "a.jsonl")
+    assert len(read_checkpoint("~/a.jsonl")["params"]) == 5
 
 
 def test_aspects_count_by_their_content(path):
@@ -638,7 +652,8 @@ def test_a_made_up_header_is_damage(written, header):
         ({"X": "1"}, "X differs"),
         ({"X": "1", "cv": "2"}, "X and cv differ"),
         ({"y": "1", "X": "1", "cv": "2"}, "X, cv and y differ"),
-        ({"groups": "1"}, "groups differs"),
+        ({"fit parameters": "1"}, "fit parameters differ"),
+        ({"X": "1", "fit parameters": "1"}, "X and fit parameters differ"),
     ],
 )
 def test_another_search_is_refused_by_what_differs(written, change, names):
@@ -983,8 +998,11 @@ def test_reading_an_empty_file_gives_an_empty_table(path):
 
 
 def test_reading_says_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        read_checkpoint(tmp_path / "nowhere")
+    nowhere = tmp_path / "nowhere"
+    match = f"^checkpoint '{nowhere}' does not exist. Give the path"
+    with pytest.raises(FileNotFoundError, match=match) as error:
+        read_checkpoint(nowhere)
+    assert error.value.errno == errno.ENOENT
     with pytest.raises(ValueError, match="folder without checkpoints; name a file"):
         read_checkpoint(tmp_path)
     for i in range(7):

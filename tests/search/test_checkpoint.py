@@ -80,3 +80,14 @@ def test_more_candidates_from_a_shared_instance_mean_other_splits(tmp_path):
     more = make("random", np.random.RandomState(5), n_iter=5, checkpoint=path)
     with pytest.raises(ValueError, match=r"search: cv differs.* give it an int"):
         more.fit(X, y)
+
+
+def test_an_empty_path_is_refused_by_the_name_of_the_parameter():
+    with pytest.raises(ValueError, match="checkpoint"):
+        make("grid", 0, checkpoint="").fit(X, y)
+
+
+def test_fit_parameters_differ_in_the_plural(tmp_path):
+    search = make("grid", 0, checkpoint=tmp_path / "a.jsonl").fit(X, y)
+    with pytest.raises(ValueError, match=r"search: fit parameters differ\. Delete"):
+        search.fit(X, y, sample_weight=np.ones(len(y)))
