@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from skhpo.checkpoint._files import read_file
+from skhpo.trial import Candidate, Trial
 
 _MAX_NAMED = 5
 
@@ -25,8 +26,9 @@ def read_checkpoint(path):
     results : dict of str to list or ndarray
         One row for each candidate, in the order in which they were begun, much as
         ``cv_results_``: ``params``, where values other than numbers, texts and None are
-        described; ``status``, "complete", "failed" if all its fits failed, or "running"
-        if some have not ended; ``n_splits_done``; ``split0_test_score`` and so on, or
+        described; ``status``, "complete", "failed" or "timeout" as there, or
+        "incomplete" if fits have not ended, whether or not they are under way;
+        ``n_splits_done``; ``split0_test_score`` and so on, or
         ``split0_test_<metric>``, NaN where a fit has not ended; ``mean_test_score`` or
         ``mean_test_<metric>``, NaN unless all have; ``mean_fit_time`` and
         ``mean_score_time`` of those that have, in seconds; and ``error``, the traceback
@@ -96,10 +98,9 @@ def _table(candidates, results, n_splits):
 
 
 def _status(row, n_splits):
-    if len(row) < n_splits:
-        return "running"
-    failed = bool(row) and all(result.error is not None for result in row.values())
-    return "failed" if failed else "complete"
+    if not row or len(row) < n_splits:
+        return "incomplete"
+    return Trial(0, Candidate({}), tuple(row.values()), 0).status
 
 
 def _metrics(rows):

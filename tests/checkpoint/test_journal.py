@@ -925,6 +925,8 @@ def test_reading_gives_a_row_for_each_candidate(path):
         journal.end([("m", {}, 0), ("m", {}, 1)], [failed, failed])
         journal.end([("n", {}, 0), ("n", {}, 1)], [ends[0], failed])
         journal.begin([("o", {}, 0)])
+        killed = replace(failed, limit=0.5)
+        journal.end([("p", {}, 0), ("p", {}, 1)], [failed, killed])
         table = read_checkpoint(path)
     plain = {"C": 0.1, "n": 2, "f": "len", "m": "SVC()", "x": "nan", "t": "(1, 2)"}
     found = table["params"][0]
@@ -936,15 +938,16 @@ def test_reading_gives_a_row_for_each_candidate(path):
         None,
     )
     assert found["g"].startswith("0x")
-    assert table["status"] == ["complete", "running", "failed", "complete", "running"]
-    assert table["error"] == [None, None, "Traceback", "Traceback", None]
+    statuses = "complete incomplete failed complete incomplete timeout"
+    assert table["status"] == statuses.split()
+    assert table["error"] == [None, None, "Traceback", "Traceback", None, "Traceback"]
     expected = {
-        "n_splits_done": [2, 1, 2, 2, 0],
-        "split0_test_score": [0.1, 0.1, nan, 0.1, nan],
-        "split1_test_score": [0.2, nan, nan, nan, nan],
-        "mean_test_score": [0.15, nan, nan, nan, nan],
-        "mean_fit_time": [1.5, 1, 1, 1, nan],
-        "mean_score_time": [3, 2, 2, 2, nan],
+        "n_splits_done": [2, 1, 2, 2, 0, 2],
+        "split0_test_score": [0.1, 0.1, nan, 0.1, nan, nan],
+        "split1_test_score": [0.2, nan, nan, nan, nan, nan],
+        "mean_test_score": [0.15, nan, nan, nan, nan, nan],
+        "mean_fit_time": [1.5, 1, 1, 1, nan, 1],
+        "mean_score_time": [3, 2, 2, 2, nan, 2],
     }
     for name, column in expected.items():
         np.testing.assert_allclose(table[name], column, err_msg=name)
