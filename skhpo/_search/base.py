@@ -333,8 +333,13 @@ class BaseSearch(BaseSearchCV):
             "y": y,
             "fit parameters": fit_params,
             "cv": indices,
-            **{name: v for name, v in params.items() if name not in _MAY_CHANGE},
         }
+        for name in params.keys() - _MAY_CHANGE:
+            value = params[name]
+            if type(value) is dict:  # so that what differs has its name
+                aspects |= {f"{name}[{key!r}]": value[key] for key in value}
+            else:
+                aspects[name] = value
         seed = None
         if params.get("random_state", 0) is None:
             seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))

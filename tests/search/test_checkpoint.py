@@ -91,3 +91,19 @@ def test_fit_parameters_differ_in_the_plural(tmp_path):
     search = make("grid", 0, checkpoint=tmp_path / "a.jsonl").fit(X, y)
     with pytest.raises(ValueError, match=r"search: fit parameters differ\. Delete"):
         search.fit(X, y, sample_weight=np.ones(len(y)))
+
+
+@pytest.mark.parametrize(
+    "change, names",
+    [
+        ({"min_samples_leaf": [1, 2]}, r"param_distributions\['min_samples_leaf'\]"),
+        ({"max_depth": [1, 2]}, r"param_distributions\['max_depth'\]"),
+    ],
+)
+def test_a_parameter_whose_range_differs_is_named(change, names, tmp_path):
+    search = make("random", 0, checkpoint=tmp_path / "a.jsonl").fit(X, y)
+    search.set_params(param_distributions=dict(reversed(SPACE.items()))).fit(X, y)
+    with pytest.raises(ValueError, match=f"search: {names} differs"):
+        search.set_params(param_distributions=SPACE | change).fit(X, y)
+    with pytest.raises(ValueError, match="search: param_distributions, param_distr"):
+        search.set_params(param_distributions=[SPACE, change]).fit(X, y)
