@@ -1,9 +1,7 @@
 """What was recorded comes back bit for bit, or the file is refused and left alone."""
 
-import errno
 import gc
 import json
-import math
 import os
 import pickle
 import subprocess
@@ -11,11 +9,12 @@ import sys
 import threading
 import time
 from copy import deepcopy
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded_fits import ASPECTS, RESULTS, SEARCH, bits, recorded, refused, unit, write
 from sklearn.base import clone
 from sklearn.svm import SVC
 
@@ -23,92 +22,6 @@ from skhpo.checkpoint import Checkpoint, _records, read_checkpoint
 from skhpo.checkpoint import journal as journal_module
 from skhpo.hypergradients.base import Derivative
 from skhpo.trial import SplitResult
-
-ASPECTS = {"X": [1.0, 2.0], "y": [0, 1], "cv": 3}
-SEARCH = {"seed": 7, "n_iter": 4, "n_splits": 3}
-nan = float("nan")
-
-RESULTS = {
-    "plain": SplitResult(0.1, None, 1.5, 0.25),
-    "train": SplitResult(1 / 3, 2 / 3, 1e-9, 1e9),
-    "metrics": SplitResult({"acc": 0.1, "f1": nan}, {"acc": 0.2, "f1": 1.0}, 1.0, 2.0),
-    "not finite": SplitResult(-math.inf, math.inf, nan, 0.0),
-    "smallest": SplitResult(5e-324, -0.0, 0.1, 0.2),
-    "largest": SplitResult(sys.float_info.max, -sys.float_info.max, 0.1, 0.2),
-    "integers": SplitResult(3, -4, 1, 0),
-    "long integers": SplitResult(2**200 + 1, -(2**90), 1.0, 0.0),
-    "booleans": SplitResult(True, False, 1.0, 0.0),
-    "failed": SplitResult(
-        nan, None, 0.0, 0.0, "Traceback …\n \x00\ud800 'a': \"b\"\r\n"
-    ),
-    "killed": SplitResult(nan, nan, 0.5, 0.0, "killed", limit=0.1),
-    "slopes": SplitResult(
-        0.5, None, 1.0, 2.0, derivative=Derivative(0.1, {"C": nan, "a__b": -0.0})
-    ),
-    "curve": SplitResult(
-        0.5, None, 1.0, 2.0, derivative=Derivative(0.1, {"C": 1.0}, ((1.0, 2.0, nan),))
-    ),
-    "names": SplitResult({0: 1.0, "": 2.0}, None, 1.0, 2.0),
-}
-
-
-def bits(value):
-    """Spell out a value so that what is equal has equal bits, NaN too."""
-    if isinstance(value, SplitResult):
-        return [bits(getattr(value, field.name)) for field in fields(value)]
-    if isinstance(value, Derivative):
-        return ["Derivative", *map(bits, value)]
-    if isinstance(value, (tuple, list)):
-        return [type(value), *map(bits, value)]
-    if isinstance(value, dict):
-        return [(name, bits(v)) for name, v in value.items()]
-    return type(value), value.hex() if type(value) is float else value
-
-
-def unit(i, split=0):
-    return f"key{i}", {"C": float(i), "kernel": "rbf"}, split
-
-
-def write(path, n=4, **options):
-    """Record three splits of each of n candidates, and leave the next fit begun."""
-    with Checkpoint(path).open(ASPECTS, **SEARCH, **options) as journal:
-        for i in range(n):
-            for split in range(3):
-                journal.begin([unit(i, split)])
-                journal.end([unit(i, split)], [SplitResult(i + split / 7, None, 1, 2)])
-        journal.begin([unit(n)])
-
-
-def recorded(path, n=4, **search):
-    with Checkpoint(path).open(ASPECTS, **search) as journal:
-        found = {
-            (i, s): journal.recorded(f"key{i}", s) for i in range(n) for s in range(3)
-        }
-    return {
-        place: bits(result) for place, result in found.items() if result is not None
-    }
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "a.jsonl"
-
-
-@pytest.fixture
-def written(path):
-    write(path)
-    return path
-
-
-def refused(path, match, error=ValueError, aspects=ASPECTS):
-    """Check that a file is refused by its name, and left as it is."""
-    before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode
-    with pytest.raises(error, match=match) as caught:
-        Checkpoint(path).open(aspects)
-    assert f"checkpoint '{path}' " in str(caught.value)
-    assert before == (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
-    return str(caught.value)
-
 
 # A checkpoint is a plain value.
 
@@ -320,74 +233,10 @@ def test_only_its_owner_may_read_a_new_file(path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-# A writer that was killed.
-
-
-def test_a_file_cut_anywhere_holds_what_was_recorded_before(
-    written, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(os, "fsync", lambda file: None)  # slow, and no matter here
-    data = written.read_bytes()
-    whole = recorded(written)
-    last = data.rindex(b"\n", 0, -1) + 1
-    short = tmp_path / "short.jsonl"
-    write(short, n=1)
-    small = short.read_bytes()
-    cases = [(data, size) for size in range(last, len(data) + 1)]
-    cases += [(small, size) for size in range(len(small))]
-    for content, size in cases:
-        path = tmp_path / "cut.jsonl"
-        path.write_bytes(content[:size])
-        # As many ends as there are whole lines of them.
-        n_whole = content[: content.rfind(b"\n", 0, size) + 1].count(b'"end"')
-        found = recorded(path, **SEARCH)
-        assert found == dict(list(whole.items())[:n_whole])
-        # What was repaired is whole, and more can be added.
-        lines = path.read_bytes().splitlines()
-        assert [json.loads(line)["n"] for line in lines] == list(range(len(lines)))
-        path.unlink()
-
-
-@pytest.mark.parametrize(
-    "tail",
-    [b"\0", b"\0" * 5000, b"\n", b"{}\n", b'{"n":99', b"\xff\xfe\n\n\0", b"x\ny\nz\n"],
-)
-def test_a_tail_in_which_nothing_is_valid_is_cut_off(written, tail):
-    whole = recorded(written)
-    with written.open("ab") as file:
-        file.write(tail)
-    assert recorded(written) == whole
-    assert tail not in written.read_bytes() or tail == b"\n"
-
-
-@pytest.mark.parametrize("size", [0, 1, 5, 40, 100])
-def test_a_torn_header_that_was_filled_with_zeros_starts_anew(written, size):
-    head = written.read_bytes()[:size]
-    written.write_bytes(head + b"\0" * 100 * (size > 0))
-    write(written)
-    assert len(recorded(written)) == 12
-
-
-def test_an_interrupt_inside_a_write_leaves_nothing_behind(path, monkeypatch):
-    system = os.write
-
-    def interrupted(file, data):
-        system(file, data[: len(data) // 2 or 1] if half else data)
-        raise KeyboardInterrupt
-
-    with Checkpoint(path).open(ASPECTS) as journal:
-        for half in (True, False):
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                patch.setattr(os, "write", interrupted)
-                journal.end([unit(1)], [RESULTS["plain"]])
-            journal.end([unit(0, int(half))], [RESULTS["plain"]])
-    assert set(recorded(path)) == {(0, 0), (0, 1)}
-
-
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {here!r})
-import test_journal as t
+import recorded_fits as t
 system, left = os.write, int(sys.argv[2])
 def write(file, data):
     global left
@@ -410,240 +259,6 @@ def test_a_writer_killed_inside_a_write_leaves_a_prefix_and_no_lock(path, size):
     write(path)
     whole = recorded(path)
     assert len(whole) == 12 and found == dict(list(whole.items())[: len(found)])
-
-
-# Damage.
-
-
-def test_any_flipped_byte_is_found(written, rng):
-    data, whole = written.read_bytes(), recorded(written)
-    places = rng.integers(len(data), size=200)
-    outcomes = set()
-    for place, flip in zip(places, rng.integers(1, 256, size=200), strict=True):
-        damaged = bytearray(data)
-        damaged[place] ^= flip
-        written.write_bytes(damaged)
-        try:
-            found = recorded(written)
-        except ValueError as error:
-            assert f"checkpoint '{written}' " in str(error)
-            assert written.read_bytes() == damaged
-            outcomes.add("refused")
-        else:
-            # The last record only: it is taken for torn.
-            assert place >= data.rindex(b"\n", 0, -1)
-            assert found == whole
-            outcomes.add("cut")
-    assert "refused" in outcomes
-
-
-@pytest.mark.slow
-def test_every_flipped_bit_is_found(path):
-    write(path, n=1)
-    data = path.read_bytes()
-    last = data.rindex(b"\n", 0, -1)
-    for place in range(last):
-        for bit in range(8):
-            damaged = bytearray(data)
-            damaged[place] ^= 1 << bit
-            path.write_bytes(damaged)
-            with pytest.raises(ValueError, match=r"a.jsonl' (is|has)"):
-                Checkpoint(path).open(ASPECTS)
-            assert path.read_bytes() == damaged
-
-
-def edited(lines, edit):
-    return b"".join(edit(list(lines)))
-
-
-@pytest.mark.parametrize("place", range(1, 12))
-def test_lines_that_are_swapped_doubled_or_missing_are_damage(written, place):
-    lines = written.read_bytes().splitlines(keepends=True)
-    head, line, other, tail = (
-        lines[:place],
-        lines[place : place + 1],
-        lines[place + 1 : place + 2],
-        lines[place + 2 :],
-    )
-    at = len(b"".join(head))
-    for changed, byte in [
-        (head + other + line + tail, at),
-        (head + line + line + other + tail, at + len(line[0])),
-        (head + other + tail, at),
-        ([*head, line[0][:-9] + b"\n", *other, *tail], at),
-        ([*head, b"\n", *line, *other, *tail], at),
-    ]:
-        written.write_bytes(b"".join(changed))
-        message = refused(written, f"damaged at byte {byte} ")
-        n_fits = b"".join(changed)[:byte].count(b'"end"')
-        fits = "1 fit before it is" if n_fits == 1 else f"{n_fits} fits before it are"
-        assert f"of {len(changed)}). {fits} readable. Restore a copy or" in message
-
-
-def test_a_doubled_last_line_is_damage(written):
-    data = written.read_bytes()
-    written.write_bytes(data + data.splitlines(keepends=True)[-1])
-    refused(written, f"damaged at byte {len(data)} ")
-
-
-def test_lines_of_another_checkpoint_are_damage(written, tmp_path):
-    write(tmp_path / "b.jsonl")
-    lines, others = (
-        file.read_bytes().splitlines(keepends=True)
-        for file in (written, tmp_path / "b.jsonl")
-    )
-    written.write_bytes(b"".join([*lines[:4], *others[4:5], *lines[5:]]))
-    refused(written, r"damaged at byte \d+ \(record 5 of ")
-
-
-def hostile(data, record):
-    """Add a record that passes the checksum."""
-    content = _records.read(data)
-    record = {"n": content.n_records, **record}
-    return data + _records.seal(record, content.seed)
-
-
-class Bomb:
-    def __reduce__(self):
-        return os.mkdir, ("executed",)
-
-
-GOOD = {"test": "0x1p0", "times": ["0x1p0", "0x1p0"]}
-RECORDS = [
-    {"py/object": "os.mkdir", "py/reduce": [{"py/function": "os.mkdir"}, ["executed"]]},
-    {"end": [[0, 0, {**GOOD, "test": {"py/object": "os.mkdir"}}]]},
-    {"end": [[0, 0, {**GOOD, "test": "__import__('os').mkdir('executed')"}]]},
-    {"end": [[0, 0, {**GOOD, "test": 1.5}]]},
-    {"end": [[0, 0, {**GOOD, "test": "0x1p99999"}]]},
-    {"end": [[0, 0, {**GOOD, "test": "f" * 9999}]]},
-    {"end": [[0, 0, {**GOOD, "times": [1]}]]},
-    {"end": [[0, 0, {**GOOD, "error": 3}]]},
-    {"end": [[0, 0, {**GOOD, "derivative": []}]]},
-    {"end": [[0, 0, {**GOOD, "derivative": {"loss": 1, "slopes": 2, "curve": []}}]]},
-    {"end": [[0, 0, {"test": 1}]]},
-    {"end": [[0, 0, []]]},
-    {"end": [[0, -1, GOOD]]},
-    {"end": [[0, True, GOOD]]},
-    {"end": [[99, 0, GOOD]]},
-    {"end": [[0, 0, GOOD, 0]]},
-    {"end": 1},
-    {"begin": [[0]]},
-    {"begin": "ab"},
-    {"begin": {"a": 1}},
-    {"candidate": 99, "key": "a", "params": {}},
-    {"candidate": 0, "key": "another", "params": {}},
-    {"candidate": 5, "key": ["a"], "params": {}},
-    {"candidate": 5, "key": "a", "params": []},
-    {"open": []},
-    {"open": {"process": "1"}},
-    {"n": True, "begin": []},
-    {"n": 0, "begin": []},
-    {"unknown": 1},
-]
-
-
-@pytest.mark.parametrize("record", RECORDS)
-def test_a_made_up_record_is_refused_and_nothing_is_executed(
-    written, record, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    written.write_bytes(hostile(written.read_bytes(), record))
-    refused(written, "damaged at byte")
-    with pytest.raises(ValueError, match="damaged at byte"):
-        read_checkpoint(written)
-    assert os.listdir(tmp_path) == ["a.jsonl"]
-
-
-def test_texts_in_a_made_up_file_stay_texts(written, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    evil = {"py/object": "__main__.Bomb", "!!python/object": "os.mkdir", "a": "${HOME}"}
-    record = {"candidate": 5, "key": "k", "params": evil}
-    written.write_bytes(hostile(written.read_bytes(), record))
-    assert read_checkpoint(written)["params"][-1] == evil
-    assert os.listdir(tmp_path) == ["a.jsonl"]
-
-
-@pytest.mark.parametrize("bomb", [b"[" * 200_000, b'{"a":' * 200_000, b"9" * 10**6])
-def test_bombs_in_json_are_damage(written, bomb):
-    data = written.read_bytes()
-    content = _records.read(data)
-    body = b'{"n":%d,"begin":' % content.n_records + bomb
-    crc = _records.zlib.crc32(body, _records.zlib.crc32(content.seed))
-    written.write_bytes(data + body + b',"crc":"%08x"}\n' % crc)
-    refused(written, f"damaged at byte {len(data)} ")
-
-
-# Other files.
-
-CHECKPOINT = b'{"skhpo":"checkpoint","format":'
-FOREIGN = {
-    "csv": b"a,b\n1,2\n",
-    "png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
-    "pickle": pickle.dumps({"a": 1}),
-    "bomb": pickle.dumps(Bomb()),
-    "json": b'{"a": 1}\n',
-    "other json": b'{"skhpo": "checkpoint"}',
-    "no json": b"[" * 100_000,
-    "zeros": b"\0" * 100,
-    "line": b"\n",
-    "text": "{é".encode("latin-1"),
-    "utf-16": '{"skhpo"'.encode("utf-16"),
-}
-
-
-@pytest.mark.parametrize("data", FOREIGN.values(), ids=FOREIGN)
-def test_a_file_of_something_else_is_left_alone(path, data):
-    path.write_bytes(data)
-    refused(path, "is no checkpoint of skhpo, so that it is left alone")
-    with pytest.raises(ValueError, match="is no checkpoint of skhpo"):
-        read_checkpoint(path)
-
-
-@pytest.mark.parametrize("end", [b"", b"\n", b'{"n":1}\n'])
-def test_a_newer_format_is_refused(path, end):
-    path.write_bytes(CHECKPOINT + b'2,"n":0,"id":"3"}' + end)
-    refused(path, "has format 2; this skhpo reads 1. Use the version")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda data: b"\xef\xbb\xbf" + data,
-        lambda data: data.replace(b"\n", b"\r\n"),
-        lambda data: data.replace(b"\n", b"\r"),
-        lambda data: data.replace(b"\n", b" "),
-        lambda data: data.replace(b"\n", b""),
-        lambda data: data.decode().encode("utf-16"),
-        lambda data: data.replace(b'"format":1', b'"format": 1'),
-        lambda data: data.replace(b'"format":1', b'"format":one'),
-        lambda data: data.replace(b'"format":1', b'"format":1' + b"1" * 5000),
-        lambda data: data[1:],
-        lambda data: data[:200] + b"\xff" + data[200:],
-        lambda data: data[:150] + b"\xff",
-        lambda data: b"\0" * len(data),
-    ],
-)
-def test_a_file_that_went_through_an_editor_is_refused(written, change):
-    written.write_bytes(change(written.read_bytes()))
-    refused(written, "is damaged at byte 0|is no checkpoint")
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"aspects": []},
-        {"aspects": {"X": 1}},
-        {"versions": None},
-        {"seed": "1"},
-        {"n_splits": -1},
-        {"n_iter": [1]},
-    ],
-)
-def test_a_made_up_header_is_damage(written, header):
-    content = _records.read(written.read_bytes())
-    record = {name: v for name, v in content.header.items() if name != "crc"} | header
-    written.write_bytes(_records.seal(record, content.seed))
-    refused(written, r"damaged at byte 0 \(record 1 of 1\). 0 fits")
 
 
 @pytest.mark.parametrize(
@@ -738,7 +353,7 @@ sys.stdin.read()
 FILLS = """
 import resource, sys
 sys.path.insert(0, {here!r})
-import test_journal as t
+import recorded_fits as t
 resource.setrlimit(resource.RLIMIT_FSIZE, 2 * (int(sys.argv[2]),))
 try:
     t.write(sys.argv[1])
@@ -908,119 +523,6 @@ def test_a_disk_that_fails_in_between_leaves_a_file_that_can_be_added_to(
                 journal.begin([unit(0)])
         journal.end([unit(1)], [RESULTS["plain"]])
     assert set(recorded(path)) == {(1, 0)}
-
-
-# Reading.
-
-
-def test_reading_gives_a_row_for_each_candidate(path):
-    params = {"C": 0.1, "n": np.int64(2), "f": len, "m": SVC(), "x": nan, "t": (1, 2)}
-    params |= {"o": object(), "g": 10**5000, "s": "é", "b": True, "none": None}
-    unit = ("k", params)
-    ends = [SplitResult(s / 10, None, s, 2 * s) for s in (1, 2)]
-    with Checkpoint(path).open(ASPECTS, n_splits=2) as journal:
-        journal.end([(*unit, 0), (*unit, 1)], ends)
-        journal.end([("l", {}, 0)], [ends[0]])
-        failed = replace(ends[0], test_scores=nan, error="Traceback")
-        journal.end([("m", {}, 0), ("m", {}, 1)], [failed, failed])
-        journal.end([("n", {}, 0), ("n", {}, 1)], [ends[0], failed])
-        journal.begin([("o", {}, 0)])
-        killed = replace(failed, limit=0.5)
-        journal.end([("p", {}, 0), ("p", {}, 1)], [failed, killed])
-        table = read_checkpoint(path)
-    plain = {"C": 0.1, "n": 2, "f": "len", "m": "SVC()", "x": "nan", "t": "(1, 2)"}
-    found = table["params"][0]
-    assert {name: found[name] for name in plain} == plain
-    assert (found["o"], found["s"], found["b"], found["none"]) == (
-        "object",
-        "é",
-        True,
-        None,
-    )
-    assert found["g"].startswith("0x")
-    statuses = "complete incomplete failed complete incomplete timeout"
-    assert table["status"] == statuses.split()
-    assert table["error"] == [None, None, "Traceback", "Traceback", None, "Traceback"]
-    expected = {
-        "n_splits_done": [2, 1, 2, 2, 0, 2],
-        "split0_test_score": [0.1, 0.1, nan, 0.1, nan, nan],
-        "split1_test_score": [0.2, nan, nan, nan, nan, nan],
-        "mean_test_score": [0.15, nan, nan, nan, nan, nan],
-        "mean_fit_time": [1.5, 1, 1, 1, nan, 1],
-        "mean_score_time": [3, 2, 2, 2, nan, 2],
-    }
-    for name, column in expected.items():
-        np.testing.assert_allclose(table[name], column, err_msg=name)
-    assert len(table) == 3 + len(expected)
-
-
-def test_reading_gives_a_column_for_each_metric(path):
-    with Checkpoint(path).open(ASPECTS) as journal:
-        failed = SplitResult(-1.0, None, 0.0, 0.0, "Traceback")
-        named = SplitResult({"acc": 0.5, "f1": 0.25}, None, 0.0, 0.0)
-        journal.end([unit(0, 0), unit(0, 1)], [failed, named])
-    table = read_checkpoint(path)
-    columns = {name: list(table[name]) for name in table if "_test_" in name}
-    assert columns == {
-        "split0_test_acc": [-1.0],
-        "split0_test_f1": [-1.0],
-        "split1_test_acc": [0.5],
-        "split1_test_f1": [0.25],
-        "mean_test_acc": [-0.25],
-        "mean_test_f1": [-0.375],
-    }
-
-
-def test_reading_needs_no_lock_and_sees_whole_records_only(written):
-    data = written.read_bytes()
-    for size in range(len(data) - 300, len(data)):
-        written.write_bytes(data[:size])
-        table = read_checkpoint(written)
-        n_whole = data[: data.rfind(b"\n", 0, size) + 1].count(b'"end"')
-        assert sum(table["n_splits_done"]) == n_whole
-        assert written.read_bytes() == data[:size]
-
-
-def test_reading_while_another_thread_writes(path):
-    writer = threading.Thread(target=write, args=[path, 60])
-    writer.start()
-    counts = [0]
-    while writer.is_alive():
-        if path.exists():
-            counts.append(sum(read_checkpoint(path)["n_splits_done"]))
-    writer.join()
-    assert counts == sorted(counts)
-    assert sum(read_checkpoint(path)["n_splits_done"]) == 180
-
-
-def test_reading_an_empty_file_gives_an_empty_table(path):
-    path.touch()
-    table = read_checkpoint(path)
-    assert all(len(column) == 0 for column in table.values())
-    assert {"params", "status", "mean_test_score"} <= table.keys()
-
-
-def test_reading_says_what_is_missing(tmp_path):
-    nowhere = tmp_path / "nowhere"
-    match = f"^checkpoint '{nowhere}' does not exist. Give the path"
-    with pytest.raises(FileNotFoundError, match=match) as error:
-        read_checkpoint(nowhere)
-    assert error.value.errno == errno.ENOENT
-    with pytest.raises(ValueError, match="folder without checkpoints; name a file"):
-        read_checkpoint(tmp_path)
-    for i in range(7):
-        write(tmp_path / f"{i}.jsonl", n=0)
-    with pytest.raises(
-        ValueError, match=r"one of its 7 checkpoints: '0.jsonl', .*, \.\."
-    ):
-        read_checkpoint(tmp_path)
-
-
-def test_an_estimator_with_a_long_description_is_cut_short(path):
-    with Checkpoint(path).open(ASPECTS) as journal:
-        journal.begin([("k", {"a": list(range(10**4)), 3: "x"}, 0)])
-    (params,) = read_checkpoint(path)["params"]
-    assert len(params["a"]) == 200 and params["3"] == "x"
 
 
 @pytest.mark.slow
