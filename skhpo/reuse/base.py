@@ -1,0 +1,295 @@
+"""What a family of shared fits has to say, and what it may take for granted.
+
+A family knows one kind of parameter whose value a fit to one setting can answer for
+other settings as well: the number of trees of a forest, say. The answer is a *view*: a
+copy of the fitted estimator, in which only the containers are new, with attributes as
+a fit of its own would have set them. scikit-learn's own code predicts with it.
+
+Equal means equal to the last bit. What might make a fit differ from its repetition is
+refused here, for all families: a random state that is not a number, code that is not
+scikit-learn's, callbacks, output that is printed during the fit.
+"""
+
+from functools import partial
+from numbers import Integral
+from types import NoneType
+
+import numpy as np
+from sklearn.base import clone
+
+_SCALARS = (bool, int, float, complex, str, bytes, NoneType, np.generic)
+# Parameters that make a fit depend on others, or print, unless they are false.
+_OFF = ("warm_start", "oob_score", "verbose")
+# When a random_state of None does no harm, by name of the class.
+_DOES_NOT_DRAW = {
+    "ElasticNet": lambda params: params["selection"] == "cyclic",
+    "Lasso": lambda params: params["selection"] == "cyclic",
+    "LogisticRegression": lambda params: (
+        params["solver"] in {"lbfgs", "newton-cg", "newton-cholesky"}
+    ),
+    "NuSVC": lambda params: params["probability"] in (False, "deprecated"),
+    "PCA": lambda params: params["svd_solver"] in {"full", "covariance_eigh"},
+    "Ridge": lambda params: params["solver"] not in {"sag", "saga"},
+    "RidgeClassifier": lambda params: params["solver"] not in {"sag", "saga"},
+    "SVC": lambda params: params["probability"] in (False, "deprecated"),
+}
+
+
+class NotShared(Exception):
+    """Raised inside the package where candidates have to be fitted separately."""
+
+
+class Family:
+    """How one fit answers for several candidates; the base of all families.
+
+    Attributes
+    ----------
+    shared : tuple of str
+        Parameters in which the candidates of a group may differ. The first is the
+        size: a fit with the largest answers for the others.
+    """
+
+    shared = ()
+
+    def key(self, estimator):
+        """Tell what else has to be equal in a group, as a hashable.
+
+        Called for each candidate, before anything is fitted, with valid parameters.
+
+        Parameters
+        ----------
+        estimator : estimator
+            With the parameters of the candidate, not fitted.
+
+        Returns
+        -------
+        key : hashable
+            Empty if equal parameters, the shared ones left out, are all it takes.
+
+        Raises
+        ------
+        NotShared
+            If the candidate shares its fit with none.
+        """
+        if draws(estimator, nested=False):
+            raise NotShared
+        return ()
+
+    def size(self, estimator):
+        """Give what is largest for the leader, as a number."""
+        return getattr(estimator, self.shared[0])
+
+    def leader(self, estimators):
+        """Make the estimator to fit, not fitted; the candidates stay as they are."""
+        return clone(max(estimators, key=self.size))
+
+    def alone(self, estimator, X):
+        """Tell whether `estimator`, fitted to X, has to be fitted separately."""
+        return False
+
+    def view(self, leader, estimator):
+        """Make the view of one candidate.
+
+        Parameters
+        ----------
+        leader : estimator
+            What :meth:`leader` made, fitted. It is not changed.
+        estimator : estimator
+            With the parameters of the candidate, not fitted.
+
+        Returns
+        -------
+        view : estimator or None
+            None if only a fit of its own can answer.
+        """
+        raise NotImplementedError
+
+    def features(self, view, X, leader_features):
+        """Give what ``fit_transform`` of the candidate would make of its data.
+
+        Called for views of transformers that are not the last step of a pipeline.
+
+        Parameters
+        ----------
+        view : estimator
+            Of the candidate.
+        X : array-like or sparse matrix
+            Training data.
+        leader_features : array-like or sparse matrix
+            What ``fit_transform`` of the leader gave.
+
+        Returns
+        -------
+        features : array-like or sparse matrix
+            The same bits, in the same memory layout.
+        """
+        return view.transform(X)
+
+    def examples(self, cls):
+        """Yield (X, y, candidates) for the self-test of `cls`: tiny, but telling."""
+        raise NotImplementedError
+
+
+def copy_of(leader, estimator, **attributes):
+    """Copy a fitted estimator, not what it holds, with parameters of another.
+
+    Parameters
+    ----------
+    leader : estimator
+        Fitted.
+    estimator : estimator
+        Of the same class; gives the parameters.
+    **attributes : object
+        Fitted attributes that differ.
+
+    Returns
+    -------
+    view : estimator
+        Fitted.
+    """
+    view = object.__new__(type(leader))
+    view.__dict__.update(vars(leader), **{**vars(estimator), **attributes})
+    return view
+
+
+def parts(value):
+    """Yield the estimators in `value`, at any depth, itself first."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from parts(item)
+    elif isinstance(value, dict):
+        yield from parts(list(value.values()))
+    elif hasattr(value, "get_params") and not isinstance(value, type):
+        yield value
+        for param in value.get_params(deep=False).values():
+            yield from parts(param)
+
+
+def check_plain(estimator):
+    """Raise NotShared unless fits of `estimator` are nothing but its parameters'.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Looked at with all that it holds.
+
+    Raises
+    ------
+    NotShared
+        If code that is not scikit-learn's would run, if callbacks or an output
+        container are set, or if a fit would go on from another, print, or write to its
+        data.
+    """
+    for part in parts(estimator):
+        if not type(part).__module__.startswith("sklearn."):
+            raise NotShared
+        attributes = vars(part)
+        if attributes.get("_skl_callbacks") or "_parent_callback_ctx" in attributes:
+            raise NotShared
+        if "_sklearn_output_config" in attributes:
+            raise NotShared
+        params = part.get_params(deep=False)
+        # An array is not false either, whatever it is for.
+        if any(name in params and not _is_off(params[name]) for name in _OFF):
+            raise NotShared
+        if any("copy" in name and value is False for name, value in params.items()):
+            raise NotShared
+        for value in params.values():
+            _check_value(value)
+
+
+def draws(estimator, *, nested=True):
+    """Tell whether two fits of `estimator` may differ by their random draws.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With its parameters set.
+    nested : bool, default=True
+        Whether estimators inside count, or are given their random state by it.
+
+    Returns
+    -------
+    draws : bool
+        True if a random state is not a number, and might be used.
+    """
+    for part in parts(estimator) if nested else [estimator]:
+        params = part.get_params(deep=False)
+        state = params.get("random_state", 0)
+        if isinstance(state, Integral) and not isinstance(state, bool):
+            continue
+        does_not = _DOES_NOT_DRAW.get(type(part).__name__)
+        if does_not is None or not does_not(params):
+            return True
+    return False
+
+
+def freeze(value):
+    """Make a hashable that is equal for equal values of a parameter, and only then.
+
+    Parameters
+    ----------
+    value : object
+        Of a parameter; estimators are told apart by class and parameters.
+
+    Returns
+    -------
+    frozen : hashable
+        With the types: 1 is not 1.0, nor True, and 0.0 is not -0.0.
+
+    Raises
+    ------
+    NotShared
+        If equality cannot be told.
+    """
+    if isinstance(value, _SCALARS):
+        return type(value), repr(value)
+    if type(value) in (list, tuple):
+        return type(value), tuple(map(freeze, value))
+    if type(value) is dict:
+        items = ((freeze(key), freeze(item)) for key, item in value.items())
+        return dict, tuple(items)
+    if isinstance(value, type):
+        return value
+    if type(value) is np.ndarray and value.dtype != object:
+        return np.ndarray, value.shape, value.dtype.str, value.tobytes()
+    if type(value) is partial:
+        return freeze(value.func), freeze(value.args), freeze(value.keywords)
+    if hasattr(value, "get_params"):
+        return type(value), freeze(value.get_params(deep=False))
+    if isinstance(value, np.ufunc):
+        return value
+    if callable(value) and str(getattr(value, "__module__", "")).startswith(
+        ("sklearn.", "numpy")
+    ):
+        return value
+    raise NotShared
+
+
+def values_of(estimator, names):
+    """Freeze the values of some parameters, with the names that it has."""
+    values = estimator.get_params()
+    return tuple((name, freeze(values[name])) for name in names if name in values)
+
+
+def check_valid(estimator):
+    """Raise NotShared if the parameters are invalid: a fit of its own tells why."""
+    try:
+        estimator._validate_params()
+    except Exception as error:
+        raise NotShared from error
+
+
+def _check_value(value):
+    """Raise NotShared if `value` may hold what is not looked at, a splitter's seed."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_value(item)
+    elif isinstance(value, dict):
+        _check_value(list(value.values()))
+    elif not (isinstance(value, _SCALARS) or hasattr(value, "get_params")):
+        freeze(value)
+
+
+def _is_off(value):
+    return value is None or (isinstance(value, bool | Integral) and not value)

@@ -1,0 +1,135 @@
+"""Whether views still equal separate fits, on this release of scikit-learn."""
+
+import warnings
+
+import numpy as np
+import sklearn
+from scipy.sparse import issparse
+from sklearn.base import clone
+
+METHODS = (
+    "predict",
+    "predict_proba",
+    "decision_function",
+    "score_samples",
+    "transform",
+    "get_support",
+)
+
+_KNOWN = {}
+
+
+def holds(cls, family):
+    """Tell whether `family` works for `cls`; tried once in a process.
+
+    Parameters
+    ----------
+    cls : type
+        Class of an estimator.
+    family : Family
+        As in the table.
+
+    Returns
+    -------
+    holds : bool
+        True if views equal separate fits on tiny data.
+
+    Warns
+    -----
+    UserWarning
+        The first time, if they do not.
+    """
+    key = cls, family
+    if key not in _KNOWN:
+        problem = _problem(cls, family)
+        _KNOWN[key] = problem is None
+        if problem is not None:
+            warnings.warn(
+                f"skhpo fits every candidate of {cls.__name__} separately: with "
+                f"scikit-learn {sklearn.__version__}, {type(family).__name__} does not "
+                f"give what separate fits give ({problem}). Results are not affected, "
+                "only time is. reuse=False avoids this warning.",
+                UserWarning,
+                stacklevel=2,
+            )
+    return _KNOWN[key]
+
+
+def differences(one, other, X):
+    """Yield the names of methods by which two fitted estimators differ on X.
+
+    Parameters
+    ----------
+    one, other : estimator
+        Fitted.
+    X : array-like or sparse matrix
+        Data to predict.
+
+    Yields
+    ------
+    name : str
+        Of a method whose results are not the same bits.
+    """
+    for name in METHODS:
+        if hasattr(one, name) != hasattr(other, name):
+            yield name
+        elif hasattr(one, name):
+            args = () if name == "get_support" else (X,)
+            results = [_answer(getattr(each, name), args) for each in (one, other)]
+            if not same(*results):
+                yield name
+
+
+def same(one, other):
+    """Tell whether two results are equal to the last bit, and of the same type."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if issparse(one):
+        one, other = one.toarray(), other.toarray()
+    if isinstance(one, np.ndarray):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return False
+        if one.dtype.kind == "f":
+            return one.tobytes() == other.tobytes()
+        return bool(np.array_equal(one, other))
+    return bool(one == other)
+
+
+def _answer(method, args):
+    try:
+        return method(*args)
+    except Exception as error:
+        return type(error).__name__, str(error)
+
+
+def _problem(cls, family):
+    """Find a difference between views and separate fits, or give None."""
+    with (
+        warnings.catch_warnings(),
+        sklearn.config_context(transform_output="default"),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            return next(_problems(cls, family), None)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+
+def _problems(cls, family):
+    n_views = 0
+    for X, y, estimators in family.examples(cls):
+        leader = family.leader(estimators).fit(X, y)
+        for estimator in estimators:
+            view = family.view(leader, estimator)
+            if view is None:
+                continue
+            n_views += 1
+            separate = clone(estimator).fit(X, y)
+            for name in differences(view, separate, X):
+                yield f"{name} of {estimator} differs"
+            if repr(view.get_params()) != repr(estimator.get_params()):
+                yield f"parameters of {estimator} differ"
+    if not n_views:
+        yield "no view was made"
