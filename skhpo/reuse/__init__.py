@@ -1,0 +1,235 @@
+"""What one fit can answer for many candidates, to the last bit.
+
+A forest of 100 trees begins with the forest of 50: of candidates that differ in the
+number of trees only, one is fitted, and the others are views of it. The table says for
+which classes that is known, and the family how it is done. To add one, write its
+:class:`~skhpo.reuse.base.Family`, in a file of its own, and a line here. Members are
+found by exact type: a subclass may do something else. Each is tried once in a process,
+and left out where a release of scikit-learn has changed what it relies on.
+
+The order of calls, for each split::
+
+    groups = {}
+    for estimator in estimators:
+        groups.setdefault(group_key(estimator, params, names), []).append(estimator)
+    for group in groups.values():  # the key None is no group
+        for number, fitted_estimator in fitted(group, X, y, names=names):
+            ...
+
+:func:`leader` and :func:`views` are the parts of it that see no data.
+"""
+
+import importlib
+
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from skhpo.reuse import (
+    components,
+    kernels,
+    members,
+    neighbors,
+    pruning,
+    selection,
+    stages,
+)
+from skhpo.reuse.base import (
+    NotShared,
+    check_plain,
+    check_valid,
+    values_of,
+)
+from skhpo.reuse.pipeline import Pipelines
+from skhpo.reuse.selftest import holds
+
+__all__ = ["TABLE", "fitted", "group_key", "leader", "views"]
+
+# By name and public module, so that importing skhpo imports none of them.
+TABLE = {
+    ("sklearn.decomposition", "PCA"): components.PCA(),
+    ("sklearn.discriminant_analysis", "LinearDiscriminantAnalysis"): (
+        components.LinearDiscriminant()
+    ),
+    ("sklearn.ensemble", "AdaBoostClassifier"): members.AdaBoost(),
+    ("sklearn.ensemble", "AdaBoostRegressor"): members.AdaBoost(),
+    ("sklearn.ensemble", "BaggingClassifier"): members.Bagging(),
+    ("sklearn.ensemble", "BaggingRegressor"): members.Bagging(),
+    ("sklearn.ensemble", "ExtraTreesClassifier"): members.Forest(),
+    ("sklearn.ensemble", "ExtraTreesRegressor"): members.Forest(),
+    ("sklearn.ensemble", "GradientBoostingClassifier"): stages.GradientBoosting(),
+    ("sklearn.ensemble", "GradientBoostingRegressor"): stages.GradientBoosting(),
+    ("sklearn.ensemble", "HistGradientBoostingClassifier"): (
+        stages.HistGradientBoosting()
+    ),
+    ("sklearn.ensemble", "HistGradientBoostingRegressor"): (
+        stages.HistGradientBoosting()
+    ),
+    ("sklearn.ensemble", "IsolationForest"): members.IsolationForest(),
+    ("sklearn.ensemble", "RandomForestClassifier"): members.Forest(),
+    ("sklearn.ensemble", "RandomForestRegressor"): members.Forest(),
+    ("sklearn.feature_selection", "RFE"): selection.RFE(),
+    ("sklearn.feature_selection", "SelectKBest"): selection.SelectKBest(),
+    ("sklearn.feature_selection", "SelectPercentile"): selection.SelectPercentile(),
+    ("sklearn.feature_selection", "VarianceThreshold"): selection.VarianceThreshold(),
+    ("sklearn.neighbors", "KNeighborsClassifier"): neighbors.Neighbors(),
+    ("sklearn.neighbors", "KNeighborsRegressor"): neighbors.Neighbors(),
+    ("sklearn.svm", "NuSVC"): kernels.SupportVectors(),
+    ("sklearn.svm", "NuSVR"): kernels.SupportVectors(),
+    ("sklearn.svm", "OneClassSVM"): kernels.SupportVectors(),
+    ("sklearn.svm", "SVC"): kernels.SupportVectors(),
+    ("sklearn.svm", "SVR"): kernels.SupportVectors(),
+    ("sklearn.tree", "DecisionTreeClassifier"): pruning.Tree(),
+    ("sklearn.tree", "DecisionTreeRegressor"): pruning.Tree(),
+    ("sklearn.tree", "ExtraTreeClassifier"): pruning.Tree(),
+    ("sklearn.tree", "ExtraTreeRegressor"): pruning.Tree(),
+}
+
+
+def group_key(estimator, params, names):
+    """Tell which candidates may share a fit: those with equal keys.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Clone of the estimator of the search, with the parameters of the candidate set;
+        not fitted.
+    params : dict of str to object
+        Parameters of the candidate, as given to ``set_params``.
+    names : iterable of str
+        Parameters that any candidate of the search sets. In others, candidates do not
+        differ.
+
+    Returns
+    -------
+    key : hashable or None
+        None if it shares its fit with no other.
+
+    Warns
+    -----
+    UserWarning
+        If a family turns out not to work with this release of scikit-learn.
+    """
+    names = tuple(sorted(set(names) | set(params)))
+    try:
+        check_plain(estimator)
+        return _key(estimator, names)
+    except NotShared:
+        return None
+
+
+def leader(estimators):
+    """Make the estimator to fit for a group: the largest, or what is larger still.
+
+    Parameters
+    ----------
+    estimators : list of estimator
+        With equal keys, not fitted; they are left as they are.
+
+    Returns
+    -------
+    leader : estimator
+        Not fitted. It need not be a candidate: a tree that others are prunings of is
+        grown in full.
+    """
+    return _family(estimators[0]).leader(estimators)
+
+
+def views(fitted_leader, estimators):
+    """Make of a fitted leader what separate fits would have made of its candidates.
+
+    Parameters
+    ----------
+    fitted_leader : estimator
+        Made by :func:`leader`, and fitted. It is not changed, but views hold what it
+        holds.
+    estimators : list of estimator
+        The group, not fitted.
+
+    Yields
+    ------
+    view : estimator or None
+        Fitted, with the parameters of the candidate. None if a fit of its own has to
+        answer: it would warn, fail, or choose another algorithm, or candidates differ
+        in more than the last step of a pipeline.
+    """
+    family = _family(fitted_leader)
+    for estimator in estimators:
+        yield family.view(fitted_leader, estimator)
+
+
+def fitted(estimators, X, y=None, *, names, params=None):
+    """Fit a group, together as far as it can be.
+
+    Parameters
+    ----------
+    estimators : list of estimator
+        With equal keys, not fitted; they are left as they are.
+    X, y : array-like
+        Training data.
+    names : iterable of str
+        Parameters in which candidates may differ, as for :func:`group_key`.
+    params : dict of str to object, default=None
+        Parameters of ``fit``.
+
+    Yields
+    ------
+    number : int
+        Position in `estimators`; each comes once, in any order.
+    estimator : estimator
+        Fitted.
+    """
+    params = params or {}
+    family = _family(estimators[0])
+    if isinstance(family, Pipelines):
+        yield from family.fit(estimators, X, y, tuple(names), params)
+        return
+    alone = [i for i, each in enumerate(estimators) if family.alone(each, X)]
+    shared = [i for i in range(len(estimators)) if i not in alone]
+    if len(shared) > 1:
+        fitted_leader = _fit(
+            family.leader([estimators[i] for i in shared]), X, y, params
+        )
+        for i in shared:
+            view = family.view(fitted_leader, estimators[i])
+            if view is None:
+                alone.append(i)
+            else:
+                yield i, view
+    else:
+        alone += shared
+    for i in alone:
+        yield i, _fit(clone(estimators[i]), X, y, params)
+
+
+def _fit(estimator, X, y, params):
+    return estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)
+
+
+def _family(estimator):
+    """Find the family of an estimator by its exact type, or give None."""
+    cls = type(estimator)
+    if cls is Pipeline:
+        return _PIPELINES
+    for module in _MODULES:
+        if cls.__module__.startswith(module) and (module, cls.__name__) in TABLE:
+            public = getattr(importlib.import_module(module), cls.__name__)
+            return TABLE[module, cls.__name__] if public is cls else None
+    return None
+
+
+def _key(estimator, names):
+    family = _family(estimator)
+    if family is None:
+        raise NotShared
+    if isinstance(family, Pipelines):
+        return Pipeline, family.key(estimator, names)
+    check_valid(estimator)
+    own = family.key(estimator)
+    if not holds(type(estimator), family):
+        raise NotShared
+    rest = [name for name in names if name not in family.shared]
+    return type(estimator), own, values_of(estimator, rest)
+
+
+_MODULES = {module for module, _ in TABLE}
+_PIPELINES = Pipelines(_key, fitted, _family)
