@@ -1,0 +1,256 @@
+"""Random data and random groups of candidates for every class in the table.
+
+A case is a function of a NumPy generator: it gives the parameters that candidates have
+in common, and a list of those in which they differ.
+"""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.feature_selection import f_classif
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+
+def choose(rng, *values):
+    return values[rng.integers(len(values))]
+
+
+def sizes(rng, name, largest=8):
+    values = rng.choice(np.arange(1, largest + 1), size=4, replace=False)
+    return [{name: int(value)} for value in values]
+
+
+def gradient_boosting(rng, cls):
+    common = {
+        "random_state": int(rng.integers(100)),
+        "max_depth": choose(rng, 1, 3),
+        "subsample": choose(rng, 0.5, 1.0),
+        "max_features": choose(rng, None, 2),
+        "learning_rate": choose(rng, 0.1, 1.0),
+        "n_iter_no_change": choose(rng, None, 1),
+        "init": choose(rng, None, "zero"),
+        "validation_fraction": 0.3,
+    }
+    if "Regressor" in cls.__name__:
+        common["loss"] = choose(rng, "squared_error", "huber", "quantile")
+    return common, sizes(rng, "n_estimators")
+
+
+def hist_gradient_boosting(rng, cls):
+    stops = choose(rng, False, "auto", True)
+    common = {
+        "random_state": 3 if stops is True else choose(rng, None, 5),
+        "early_stopping": stops,
+        "n_iter_no_change": choose(rng, 1, 3),
+        "validation_fraction": 0.3,
+        "max_leaf_nodes": choose(rng, 3, 7),
+        "min_samples_leaf": 3,
+        "learning_rate": choose(rng, 0.1, 1.0),
+    }
+    if common["random_state"] is not None:
+        common["max_features"] = choose(rng, 0.5, 1.0)
+    return common, sizes(rng, "max_iter")
+
+
+def forest(rng, cls):
+    bootstrap = choose(rng, False, True)
+    common = {
+        "random_state": int(rng.integers(100)),
+        "bootstrap": bootstrap,
+        "max_samples": choose(rng, None, 0.6) if bootstrap else None,
+        "max_features": choose(rng, "sqrt", 1.0),
+        "min_samples_leaf": choose(rng, 1, 3),
+    }
+    if "Classifier" in cls.__name__:
+        common["class_weight"] = choose(rng, None, "balanced", "balanced_subsample")
+    alphas = choose(rng, [0.0], [0.0, 0.01, 0.05], [0.02, 0.3])
+    return common, [
+        {**size, "ccp_alpha": choose(rng, *alphas)}
+        for size in sizes(rng, "n_estimators")
+    ]
+
+
+def tree(rng, cls):
+    common = {
+        "random_state": int(rng.integers(100)),
+        "max_features": choose(rng, None, 2),
+        "min_samples_leaf": choose(rng, 1, 3),
+        "max_leaf_nodes": choose(rng, None, 12),
+    }
+    alphas = [0.0, *rng.exponential(0.03, size=4)]
+    return common, [{"ccp_alpha": float(alpha)} for alpha in alphas]
+
+
+def bagging(rng, cls):
+    common = {
+        "random_state": int(rng.integers(100)),
+        "max_samples": choose(rng, 0.6, 1.0),
+        "max_features": choose(rng, 0.6, 1.0),
+        "bootstrap": choose(rng, False, True),
+        "bootstrap_features": choose(rng, False, True),
+    }
+    if "Classifier" in cls.__name__:
+        inner = choose(rng, None, DecisionTreeClassifier(max_features=1), "knn")
+        common["estimator"] = KNeighborsClassifier(3) if inner == "knn" else inner
+    else:
+        common["estimator"] = choose(rng, None, Ridge())
+    return common, sizes(rng, "n_estimators")
+
+
+def isolation_forest(rng, cls):
+    common = {
+        "random_state": int(rng.integers(100)),
+        "max_samples": choose(rng, "auto", 0.5),
+        "max_features": choose(rng, 0.6, 1.0),
+        "bootstrap": choose(rng, False, True),
+    }
+    return common, sizes(rng, "n_estimators")
+
+
+def ada_boost(rng, cls):
+    common = {
+        "random_state": int(rng.integers(100)),
+        "learning_rate": choose(rng, 0.3, 1.0, 2.0),
+    }
+    tree = (
+        DecisionTreeClassifier
+        if "Classifier" in cls.__name__
+        else DecisionTreeRegressor
+    )
+    # A deep tree makes no errors, and boosting ends.
+    common["estimator"] = choose(rng, None, tree(max_depth=2), tree(max_features=1))
+    return common, sizes(rng, "n_estimators")
+
+
+def neighbors(rng, cls):
+    common = {
+        "algorithm": choose(rng, "kd_tree", "ball_tree", "auto", "brute"),
+        "leaf_size": choose(rng, 2, 30),
+        "p": choose(rng, 1, 2, 3),
+    }
+    return common, [
+        {**size, "weights": choose(rng, "uniform", "distance")}
+        for size in sizes(rng, "n_neighbors", largest=12)
+    ]
+
+
+def pca(rng, cls):
+    common = {
+        "svd_solver": choose(rng, "full", "covariance_eigh", "auto"),
+        "whiten": choose(rng, False, True),
+        "random_state": choose(rng, None, 0),
+    }
+    return common, [*sizes(rng, "n_components", largest=6), {"n_components": None}]
+
+
+def discriminant(rng, cls):
+    common = {"solver": choose(rng, "svd", "eigen", "lsqr")}
+    if common["solver"] != "svd":
+        common["shrinkage"] = choose(rng, None, 0.3)
+    return common, [{"n_components": n} for n in (1, None, 1)]
+
+
+def best(rng, cls):
+    common = {"score_func": choose(rng, f_classif, f_classif)}
+    return common, [*sizes(rng, "k", largest=6), {"k": "all"}]
+
+
+def percentile(rng, cls):
+    return {"score_func": f_classif}, [
+        {"percentile": float(p)} for p in rng.uniform(0, 100, size=4)
+    ]
+
+
+def variance(rng, cls):
+    return {}, [{"threshold": float(t)} for t in rng.uniform(0.01, 1.5, size=4)]
+
+
+def elimination(rng, cls):
+    inner = choose(
+        rng,
+        LogisticRegression(),
+        DecisionTreeClassifier(random_state=1, max_features=2),
+    )
+    return {"estimator": inner}, sizes(rng, "n_features_to_select", largest=6)
+
+
+def support_vectors(rng, cls):
+    kernel = choose(rng, "linear", "rbf", "sigmoid")
+    common = {"kernel": kernel}
+    if kernel == "linear":
+        return common, [
+            {"gamma": gamma, "degree": degree}
+            for gamma, degree in [("scale", 2), (0.1, 3), ("auto", 3), (5.0, 1)]
+        ]
+    common["gamma"] = choose(rng, "scale", 0.5)
+    return common, [{"degree": degree} for degree in (1, 4, 2)]
+
+
+CASES = {
+    "AdaBoostClassifier": ada_boost,
+    "AdaBoostRegressor": ada_boost,
+    "BaggingClassifier": bagging,
+    "BaggingRegressor": bagging,
+    "DecisionTreeClassifier": tree,
+    "DecisionTreeRegressor": tree,
+    "ExtraTreeClassifier": tree,
+    "ExtraTreeRegressor": tree,
+    "ExtraTreesClassifier": forest,
+    "ExtraTreesRegressor": forest,
+    "GradientBoostingClassifier": gradient_boosting,
+    "GradientBoostingRegressor": gradient_boosting,
+    "HistGradientBoostingClassifier": hist_gradient_boosting,
+    "HistGradientBoostingRegressor": hist_gradient_boosting,
+    "IsolationForest": isolation_forest,
+    "KNeighborsClassifier": neighbors,
+    "KNeighborsRegressor": neighbors,
+    "LinearDiscriminantAnalysis": discriminant,
+    "NuSVC": support_vectors,
+    "NuSVR": support_vectors,
+    "OneClassSVM": support_vectors,
+    "PCA": pca,
+    "RFE": elimination,
+    "RandomForestClassifier": forest,
+    "RandomForestRegressor": forest,
+    "SVC": support_vectors,
+    "SVR": support_vectors,
+    "SelectKBest": best,
+    "SelectPercentile": percentile,
+    "VarianceThreshold": variance,
+}
+_DENSE = {
+    "HistGradientBoostingClassifier",
+    "HistGradientBoostingRegressor",
+    "LinearDiscriminantAnalysis",
+    "PCA",
+}
+_WEIGHTED = {
+    name
+    for name in CASES
+    if not name.startswith(("KNeighbors", "Select", "Linear", "PCA", "Variance", "RFE"))
+}
+_CLASSES = {"SelectKBest", "SelectPercentile", "RFE", "LinearDiscriminantAnalysis"}
+
+
+def data(rng, cls):
+    """Give training data, its target, new data and the parameters of ``fit``."""
+    name = cls.__name__
+    n = int(rng.integers(30, 70))
+    X = rng.normal(size=(n + 25, 6)) * [0.3, 0.6, 1, 1, 1.2, 1.5]
+    if rng.random() < 0.4:
+        X = X.round()  # equal values, and equal distances
+    y = X[:, 2] + X[:, 3] * X[:, 4] + 0.5 * rng.normal(size=n + 25)
+    if "Classifier" in name or "SVC" in name or name in _CLASSES:
+        y = np.digitize(y, choose(rng, [0.0], [-0.7, 0.7]))
+        if rng.random() < 0.3:
+            y = np.array(["few", "many", "more"])[y]
+    params = {}
+    if name in _WEIGHTED and rng.random() < 0.5:
+        params["sample_weight"] = rng.integers(1, 4, size=n).astype(float)
+    if name not in _DENSE and rng.random() < 0.3:
+        X = np.where(rng.random(X.shape) < 0.3, 0.0, X)
+        return csr_matrix(X[:n]), y[:n], csr_matrix(X[n:]), params
+    if rng.random() < 0.2:
+        X = X.astype(np.float32)
+    return X[:n], y[:n], X[n:], params

@@ -1,0 +1,57 @@
+"""Groups of candidates, fitted together and one by one."""
+
+from sklearn.base import clone
+
+from skhpo.reuse import fitted, group_key
+from skhpo.reuse.selftest import differences, same
+
+
+def candidates(base, grid):
+    """Clone `base` for every setting of a list."""
+    return [clone(base).set_params(**clone(params, safe=False)) for params in grid]
+
+
+def names_of(grid):
+    return {name for params in grid for name in params}
+
+
+def groups(base, grid):
+    """Give the candidates by key, and how many there are that share with none."""
+    names = names_of(grid)
+    found, n_alone = {}, 0
+    for estimator, params in zip(candidates(base, grid), grid, strict=True):
+        key = group_key(estimator, params, names)
+        if key is None:
+            n_alone += 1
+        else:
+            found.setdefault(key, []).append(estimator)
+    return list(found.values()), n_alone
+
+
+def check_group(group, names, X, y, X_new, params, *, equal=differences):
+    """Compare every candidate of a group with a fit of its own."""
+    answered = set()
+    for number, ours in fitted(group, X, y, names=names, params=params):
+        assert number not in answered
+        answered.add(number)
+        separate = clone(group[number]).fit(X, y, **params)
+        assert type(ours) is type(separate)
+        assert not list(equal(ours, separate, X_new)), group[number]
+        assert not list(equal(ours, separate, X)), group[number]
+        assert repr(ours.get_params()) == repr(group[number].get_params())
+        check_attributes(ours, separate)
+    assert answered == set(range(len(group)))
+
+
+def check_attributes(ours, separate):
+    """Compare what is public and fitted, as far as it consists of numbers."""
+    for name, value in vars(separate).items():
+        if name.endswith("_") and not name.startswith("_") and is_numeric(value):
+            assert same(getattr(ours, name), value), name
+    missing = {name for name in vars(separate) if name.endswith("_")}
+    assert missing <= set(vars(ours))
+
+
+def is_numeric(value):
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return isinstance(value, int | float) or (kind in "biuf" and kind != "")
