@@ -58,7 +58,7 @@ def test_shared_fits_equal_separate_fits_to_the_last_bit(cls, seed):
 @pytest.mark.slow
 @every_class
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_shared_fits_equal_separate_fits_in_many_cases(cls, seed):
     check_shared_fits(cls, seed)
 
