@@ -130,7 +130,9 @@ GRIDS = {
     ),
     "neighbours": (KNeighborsClassifier(), NEIGHBOURS, lambda: made(2000, 10)),
     "neighbours, regression": (KNeighborsRegressor(), NEIGHBOURS, diabetes),
-    "neighbours without a tree": (KNeighborsClassifier(), NEIGHBOURS, digits),
+    "neighbours without a tree": (KNeighborsClassifier(), NEIGHBOURS, made),
+    "the same, regression": (KNeighborsRegressor(), NEIGHBOURS, made),
+    "the same, tied": (KNeighborsClassifier(), NEIGHBOURS, digits),
     "discriminant": (
         LinearDiscriminantAnalysis(),
         {"n_components": [1, 3, 5, 7, 9]},

@@ -68,6 +68,7 @@ TABLE = {
     ("sklearn.ensemble", "RandomForestClassifier"): members.Forest(),
     ("sklearn.ensemble", "RandomForestRegressor"): members.Forest(),
     ("sklearn.feature_selection", "RFE"): selection.RFE(),
+    ("sklearn.feature_selection", "SelectFromModel"): selection.SelectFromModel(),
     ("sklearn.feature_selection", "SelectKBest"): selection.SelectKBest(),
     ("sklearn.feature_selection", "SelectPercentile"): selection.SelectPercentile(),
     ("sklearn.feature_selection", "VarianceThreshold"): selection.VarianceThreshold(),

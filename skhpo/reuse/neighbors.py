@@ -1,7 +1,9 @@
 """Nearest neighbours: one query for the most neighbours contains those for fewer.
 
 Which of several points at equal distance are found, and in which order, depends on how
-many are asked for. So a query with ties is asked again.
+many are asked for. So a query with ties is asked again: by itself where a tree is
+searched, together with all others where distances come from matrix products, whose
+rounding depends on what is multiplied together.
 """
 
 import numpy as np
@@ -13,7 +15,10 @@ _N_KEPT = 2
 
 
 class Neighbors(Family):
-    """Neighbours found by a tree, where each query stands for itself."""
+    """Neighbours of dense data, wherever predictions ask for neighbours.
+
+    A classifier with uniform weights that uses no tree does not; it counts classes.
+    """
 
     shared = ("n_neighbors", "weights")
 
@@ -30,7 +35,7 @@ class Neighbors(Family):
             return None
         plain = copy_of(leader, estimator)
         plain.__dict__.pop("_long_query", None)
-        if leader._fit_method not in ("ball_tree", "kd_tree"):
+        if leader._fit_method == "brute" and not _seldom_ties(leader._fit_X):
             return plain
         if not hasattr(leader, "_long_query"):
             leader._long_query = LongQuery(copy_of(leader, leader))
@@ -60,6 +65,11 @@ def _asks_for_many(estimator, n_samples):
     return estimator.algorithm == "auto" and estimator.n_neighbors >= n_samples // 2
 
 
+def _seldom_ties(X):
+    """Tell whether X is dense, and not whole numbers."""
+    return isinstance(X, np.ndarray) and bool(np.any(np.floor(X) != X))
+
+
 class LongQuery:
     """The most neighbours, and one more to see whether the last is tied.
 
@@ -67,10 +77,19 @@ class LongQuery:
     ----------
     leader : estimator
         Fitted.
+
+    Attributes
+    ----------
+    by_rows : bool
+        Whether the answer to a row is the same whatever other rows are asked for.
+    futile : bool
+        Whether there were ties that all rows have to be asked again for.
     """
 
     def __init__(self, leader):
         self.leader = leader
+        self.by_rows = leader._fit_method != "brute"
+        self.futile = False
         self._kept = []
 
     def __call__(self, X):
@@ -109,6 +128,7 @@ class ShortQuery:
             or n_neighbors is not None
             or hasattr(plain, "feature_names_in_")
             or n > plain.n_samples_fit_
+            or self.long_query.futile
         ):
             return plain.kneighbors(X, n_neighbors, return_distance)
         distances, indices = self.long_query(X)
@@ -117,5 +137,8 @@ class ShortQuery:
         # Contiguous, as the memory layout decides how sums are rounded.
         distances, indices = distances[:, :n].copy(), indices[:, :n].copy()
         if tied.any():
+            if not self.long_query.by_rows:
+                self.long_query.futile = True
+                return plain.kneighbors(X, n_neighbors, return_distance)
             distances[tied], indices[tied] = plain.kneighbors(X[tied])
         return (distances, indices) if return_distance else indices

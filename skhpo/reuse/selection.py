@@ -80,6 +80,29 @@ class VarianceThreshold(Family):
         yield X * [0.1, 1, 2, 3, 4], y, [cls(t) for t in (0.5, 3.0, 0.1)]
 
 
+class SelectFromModel(Family):
+    """Features that are important enough to a model."""
+
+    shared = ("threshold",)
+
+    def key(self, estimator):
+        if estimator.prefit or callable(estimator.max_features) or draws(estimator):
+            raise NotShared
+        return ()
+
+    def size(self, estimator):
+        return 0
+
+    def view(self, leader, estimator):
+        return copy_of(leader, estimator)
+
+    def examples(self, cls):
+        from sklearn.linear_model import LogisticRegression
+
+        thresholds = (0.1, "median", "0.5*mean", None)
+        yield *_data(), [cls(LogisticRegression(), threshold=t) for t in thresholds]
+
+
 class RFE(Family):
     """Features that survive elimination one by one.
 

@@ -175,6 +175,18 @@ def elimination(rng, cls):
     return {"estimator": inner}, sizes(rng, "n_features_to_select", largest=6)
 
 
+def from_model(rng, cls):
+    inner = choose(
+        rng,
+        LogisticRegression(),
+        LogisticRegression(C=0.5, solver="liblinear", random_state=0),
+        DecisionTreeClassifier(random_state=1),
+    )
+    common = {"estimator": inner, "max_features": choose(rng, None, 4)}
+    thresholds = ["median", "0.7*mean", None, float(rng.uniform(0, 0.5)), -np.inf]
+    return common, [{"threshold": threshold} for threshold in thresholds]
+
+
 def support_vectors(rng, cls):
     kernel = choose(rng, "linear", "rbf", "sigmoid")
     common = {"kernel": kernel}
@@ -215,6 +227,7 @@ CASES = {
     "RandomForestRegressor": forest,
     "SVC": support_vectors,
     "SVR": support_vectors,
+    "SelectFromModel": from_model,
     "SelectKBest": best,
     "SelectPercentile": percentile,
     "VarianceThreshold": variance,
@@ -230,7 +243,13 @@ _WEIGHTED = {
     for name in CASES
     if not name.startswith(("KNeighbors", "Select", "Linear", "PCA", "Variance", "RFE"))
 }
-_CLASSES = {"SelectKBest", "SelectPercentile", "RFE", "LinearDiscriminantAnalysis"}
+_CLASSES = {
+    "SelectFromModel",
+    "SelectKBest",
+    "SelectPercentile",
+    "RFE",
+    "LinearDiscriminantAnalysis",
+}
 
 
 def data(rng, cls):

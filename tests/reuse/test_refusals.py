@@ -21,6 +21,7 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_selection import (
     RFE,
+    SelectFromModel,
     SelectKBest,
     VarianceThreshold,
     f_classif,
@@ -28,7 +29,7 @@ from sklearn.feature_selection import (
 )
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -100,6 +101,8 @@ def key_of(estimator, **params):
         (SelectKBest(lambda X, y: X.sum(axis=0)), {"k": 2}),
         (SelectKBest(mutual_info_classif), {"k": 2}),
         (SelectKBest(partial(mutual_info_classif, n_neighbors=2)), {"k": 2}),
+        (SelectFromModel(LogisticRegression(), prefit=True), {"threshold": 0.1}),
+        (SelectFromModel(LogisticRegression(solver="saga")), {"threshold": 0.1}),
         (RFE(LogisticRegression(), step=2), {"n_features_to_select": 2}),
         (RFE(LogisticRegression(), step=0.5), {"n_features_to_select": 2}),
         (RFE(LogisticRegression(solver="saga")), {"n_features_to_select": 2}),
@@ -194,6 +197,29 @@ def test_neighbours_on_a_grid_are_mostly_tied_and_still_equal(algorithm, weights
     base = KNeighborsClassifier(algorithm=algorithm, weights=weights)
     (group,), _ = groups(base, grid)
     check_group(group, {"n_neighbors"}, X, y, X_new, {})
+
+
+@pytest.mark.parametrize("n_copies", [0, 1, 40])
+@pytest.mark.parametrize("cls", [KNeighborsClassifier, KNeighborsRegressor])
+def test_neighbours_without_a_tree_are_shared_unless_tied(cls, n_copies, monkeypatch):
+    n_queries = []
+    original = cls.kneighbors
+
+    def counted(self, X=None, n_neighbors=None, return_distance=True):
+        n_queries.append(len(X))
+        return original(self, X, n_neighbors, return_distance)
+
+    rng = np.random.default_rng(0)
+    X, X_new = rng.normal(size=(2, 90, 20))
+    X[:n_copies] = X[40 : 40 + n_copies]
+    y = rng.integers(0, 3, size=90)
+    grid = [{"n_neighbors": k} for k in (1, 4, 9, 20)]
+    (group,), _ = groups(cls(weights="distance"), grid)
+    check_group(group, {"n_neighbors"}, X, y, X_new, {})
+    monkeypatch.setattr(cls, "kneighbors", counted)
+    for _, view in fitted(group, X, y, names={"n_neighbors"}):
+        view.predict(X_new)
+    assert len(n_queries) == (1 if n_copies == 0 else 5)
 
 
 def test_an_array_that_changes_between_two_predictions_is_asked_for_again(rng):
