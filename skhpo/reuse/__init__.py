@@ -111,6 +111,9 @@ def group_key(estimator, params, names):
         If a family turns out not to work with this release of scikit-learn.
     """
     names = tuple(sorted(set(names) | set(params)))
+    family = _family(estimator)
+    if family is None or not family.may_share(names):
+        return None  # most searches: it should not cost them anything
     try:
         check_plain(estimator)
         return _key(estimator, names)
@@ -220,7 +223,7 @@ def _family(estimator):
 
 def _key(estimator, names):
     family = _family(estimator)
-    if family is None:
+    if family is None or not family.may_share(names):
         raise NotShared
     if isinstance(family, Pipelines):
         return Pipeline, family.key(estimator, names)

@@ -75,6 +75,10 @@ class Family:
             raise NotShared
         return ()
 
+    def may_share(self, names):
+        """Tell whether candidates that differ in these parameters may share a fit."""
+        return not set(self.shared).isdisjoint(names)
+
     def size(self, estimator):
         """Give what is largest for the leader, as a number."""
         return getattr(estimator, self.shared[0])

@@ -30,6 +30,10 @@ class Pipelines:
         self._fitted = fitted
         self._family_of = family_of
 
+    def may_share(self, names):
+        """Tell whether candidates that differ in these parameters may share a fit."""
+        return bool(names)
+
     def key(self, estimator, names):
         """Tell up to where pipelines have to be equal, and how.
 

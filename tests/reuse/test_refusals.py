@@ -125,14 +125,23 @@ def test_callbacks_turn_it_off():
     assert group_key(estimator, {}, {"n_estimators"}) is None
 
 
+def test_candidates_that_differ_in_nothing_that_can_be_shared_have_no_key():
+    assert key_of(FOREST, max_features=1) is None
+    assert group_key(FOREST, {}, {"max_features"}) is None
+    assert group_key(FOREST, {}, {"max_features", "n_estimators"}) is not None
+
+
 def test_keys_tell_values_apart_by_type():
-    keys = {key_of(FOREST, max_features=value) for value in (1, 1.0, "sqrt", None)}
+    keys = {
+        key_of(FOREST, n_estimators=2, max_features=value)
+        for value in (1, 1.0, "sqrt", None)
+    }
     assert len(keys) == 4 and None not in keys
 
 
 def test_used_parameters_of_a_kernel_are_told_apart():
     rbf = SVC(kernel="rbf")
-    assert key_of(rbf, gamma=1.0) != key_of(rbf, gamma=2.0)
+    assert key_of(rbf, gamma=1.0) != key_of(rbf, gamma=2.0) is not None
     assert key_of(rbf, degree=1) == key_of(rbf, degree=2)
     linear = SVC(kernel="linear")
     assert key_of(linear, gamma=1.0) == key_of(linear, gamma=2.0)
