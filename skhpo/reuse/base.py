@@ -15,6 +15,7 @@ from numbers import Integral
 from types import NoneType
 
 import numpy as np
+import sklearn
 from sklearn.base import clone
 
 _SCALARS = (bool, int, float, complex, str, bytes, NoneType, np.generic)
@@ -184,6 +185,8 @@ def check_plain(estimator):
         container are set, or if a fit would go on from another, print, or write to its
         data.
     """
+    if sklearn.get_config()["transform_output"] != "default":
+        raise NotShared
     for part in parts(estimator):
         if not type(part).__module__.startswith("sklearn."):
             raise NotShared

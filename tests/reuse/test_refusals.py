@@ -131,6 +131,12 @@ def test_candidates_that_differ_in_nothing_that_can_be_shared_have_no_key():
     assert group_key(FOREST, {}, {"max_features", "n_estimators"}) is not None
 
 
+def test_a_global_output_container_turns_it_off():
+    with sklearn.config_context(transform_output="pandas"):
+        assert key_of(FOREST, n_estimators=2) is None
+    assert key_of(FOREST, n_estimators=2) is not None
+
+
 def test_keys_tell_values_apart_by_type():
     keys = {
         key_of(FOREST, n_estimators=2, max_features=value)
