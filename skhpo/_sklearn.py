@@ -13,7 +13,7 @@ name                       why not a public one
 ``_check_method_params``   slices fit and score parameters along the samples
 ``_safe_split``            slices X (also precomputed kernels) and y
 ``get_namespace, device``  array API: indices move to the namespace of X
-``Interval, StrOptions,    constraints of the constructor's parameters
+``Interval, Options,       constraints of the constructor's parameters
 HasMethods``
 ``InvalidParameterError``  tells a step beyond a parameter's range from other errors
 ``BaseSearchCV`` methods   listed in ``_METHODS``; they decide what scikit-learn's
@@ -35,6 +35,7 @@ try:
         HasMethods,
         Interval,
         InvalidParameterError,
+        Options,
         StrOptions,
     )
     from sklearn.utils.metaestimators import _safe_split as safe_split
@@ -64,6 +65,7 @@ __all__ = [
     "Interval",
     "InvalidParameterError",
     "MultimetricScorer",
+    "Options",
     "StrOptions",
     "check_method_params",
     "device",

@@ -60,6 +60,9 @@ class SplitResult:
         hyperparameter, when the search follows gradients.
     limit : float, default=None
         Seconds of ``fit_timeout``, when the fit was killed for it.
+    group : int, default=None
+        Equal for candidates whose fits on this split were made together; their
+        ``fit_time`` is the whole time divided by their number. None for a fit apart.
     """
 
     test_scores: float | dict[str, float]
@@ -70,6 +73,7 @@ class SplitResult:
     stop: bool = False
     derivative: object = None
     limit: float | None = None
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

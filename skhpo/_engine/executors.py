@@ -8,6 +8,7 @@ from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
 from skhpo._engine.schedule import TIMED_OUT
+from skhpo._evaluation.fit import batches
 from skhpo._evaluation.isolate import Workers
 from skhpo._evaluation.orphans import die_with_parent
 from skhpo._evaluation.transport import pack, unpack
@@ -20,8 +21,8 @@ def run_inline(schedule, evaluator):
     """Evaluate in this thread, unit by unit."""
     schedule.fill()
     while schedule.queue:
-        for unit in schedule.take():
-            schedule.record([unit], [evaluator.evaluate(unit)])
+        for batch in batches(schedule.take()):
+            schedule.record(batch, evaluator.evaluate_batch(batch))
         schedule.fill()
 
 
@@ -143,7 +144,7 @@ def _task_maker(evaluator):
 
 def _evaluate(units, evaluator):
     start = time.perf_counter()
-    results = [evaluator.evaluate(unit) for unit in units]
+    results = evaluator.evaluate_all(units)
     return _without_context(units), results, time.perf_counter() - start
 
 

@@ -6,7 +6,9 @@ from collections import Counter, deque
 from contextlib import contextmanager, nullcontext, suppress
 from enum import Enum, auto
 from functools import cache
+from itertools import chain
 
+import numpy as np
 from joblib import parallel_config
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
@@ -27,6 +29,11 @@ MAX_RECORDED_SIZE = 2
 # Units for each worker that are proposed ahead where nothing is fed back. Where results
 # are read in order, one long fit may hold up many finished ones: they have to last.
 LOOKAHEAD = 64
+
+# Candidates that are looked at together for fits to share, and at most so many share
+# one: where time runs out, what has been fitted together is lost together.
+BLOCK = 1024
+MAX_GROUP = 32
 
 
 class Place(Enum):
@@ -72,6 +79,7 @@ class Schedule:
         self._lookahead = 1 if place is Place.INLINE else LOOKAHEAD
         self._detached = place is Place.PROCESSES
         self._feeds_back = strategy.max_pending is not None
+        self._shares = not self._feeds_back and new_context is None and evaluator.shares
         self._one_thread = self._feeds_back and place is not Place.THREADS
         self._exhausted = False
         self._n_asked = 0
@@ -120,11 +128,15 @@ class Schedule:
             with _on_its_own(self._one_thread):
                 candidates = self._strategy.ask(n)
             self._exhausted = not candidates
-            for candidate in candidates:
-                self._add(candidate)
+            missing = [units for c in candidates if (units := self._add(c))]
+            if self._shares:
+                missing = self._together(missing)
+            self.queue.extend(chain.from_iterable(missing))
             self._close()
 
     def _n_allowed(self, n_wanted):
+        if self._shares:
+            return BLOCK
         if not self._feeds_back:
             return -(-(n_wanted - len(self.queue)) // self._n_splits)
         n_known = self._n_asked - self._strategy.max_pending + 1
@@ -136,7 +148,40 @@ class Schedule:
             self._n_told = n_known
         return 1
 
+    def _together(self, missing):
+        """Put units side by side that may share a fit.
+
+        Parameters
+        ----------
+        missing : list of list of Unit
+            Those of each candidate.
+
+        Yields
+        ------
+        units : list of Unit
+            Those of one split that have a group, or of one candidate.
+        """
+        groups = {}
+        for position, units in enumerate(missing):
+            key = self._evaluator.share_key(units[0].params)
+            key = ("alone", position) if key is None else key
+            groups.setdefault(key, []).append(units)
+        # Small enough that no worker is left without.
+        n_least = -(-self._n_workers // max(1, self._n_splits * len(groups)))
+        for group in groups.values():
+            n_parts = min(len(group), max(-(-len(group) // MAX_GROUP), n_least))
+            for part in np.array_split(np.arange(len(group)), n_parts):
+                number = group[part[0]][0].number
+                by_split = {}
+                for unit in chain.from_iterable(group[i] for i in part):
+                    by_split.setdefault(unit.split, []).append(unit)
+                for units in by_split.values():
+                    if len(units) > 1:
+                        units = [unit._replace(group=number) for unit in units]
+                    yield units
+
     def _add(self, candidate):
+        """Take in a candidate; return the units that have to be evaluated."""
         number = self._n_asked
         self._n_asked += 1
         group = number
@@ -147,7 +192,7 @@ class Schedule:
         entry = _Entry(number, candidate, group, [None] * self._n_splits)
         self._open.append(entry)
         if group != number:
-            return
+            return []
         self._pending[number] = entry
         if self._journal is not None:
             # Two candidates may be the same and yet give other scores.
@@ -155,15 +200,17 @@ class Schedule:
             self._n_met[name] += 1
             n_met = self._n_met[name]
             entry.key = name if n_met == 1 else f"{name}-{n_met}"
+        missing = []
         for split in range(self._n_splits):
             unit = self._unit(entry, split)
             result = self._recorded(unit)
             if result is None:
-                self.queue.append(unit)
+                missing.append(unit)
             else:
                 self._evaluator.repeat(unit, result)
                 self._take_in(unit, result)
                 entry.n_fits -= 1
+        return missing
 
     def _unit(self, entry, split):
         params, context = entry.candidate.params, None
@@ -190,11 +237,11 @@ class Schedule:
             # What is lost with a worker is what has not been recorded.
             size = min(size, MAX_RECORDED_SIZE)
         units = []
-        while len(units) < size:
-            try:
+        try:
+            while len(units) < size or _are_together(units[-1], self.queue[0]):
                 units.append(self.queue.popleft())
-            except IndexError:  # the search has just been stopped
-                break
+        except IndexError:  # the last one, or the search has just been stopped
+            pass
         self._in_flight.update(((u.number, u.split), u) for u in units)
         if self._journal is not None and units:
             try:
@@ -300,6 +347,12 @@ class Schedule:
                 [trial for trial in self.trials[self._n_told :] if not trial.cut_off]
             )
         return self.trials
+
+
+def _are_together(one, other):
+    """Tell whether two units may share a fit."""
+    mine = one.group, one.split
+    return one.group is not None and mine == (other.group, other.split)
 
 
 def _named(units):

@@ -6,12 +6,14 @@ are given the same slice of it.
 """
 
 import time
+from itertools import groupby
 from traceback import format_exc
 from typing import NamedTuple
 
 import numpy as np
 from joblib.logger import short_format_time
 from sklearn.base import clone
+from sklearn.utils import get_tags
 
 from skhpo._evaluation.scores import (
     error_scores,
@@ -21,6 +23,7 @@ from skhpo._evaluation.scores import (
 )
 from skhpo._evaluation.stops import watch_callbacks
 from skhpo._sklearn import MultimetricScorer
+from skhpo.reuse import fitted, group_key, may_share
 from skhpo.trial import SplitResult, shortened
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
@@ -41,6 +44,9 @@ class Unit(NamedTuple):
         Where scikit-learn's callbacks are told about this fit.
     key : str or None
         Name of the candidate in the checkpoint.
+    group : int or None
+        Units of a split that have it in common may share a fit: the number of the
+        first of them.
     """
 
     number: int
@@ -48,6 +54,27 @@ class Unit(NamedTuple):
     split: int
     context: object = None
     key: str | None = None
+    group: int | None = None
+
+
+def batches(units):
+    """Divide units into those that are evaluated together.
+
+    Parameters
+    ----------
+    units : list of Unit
+        Those of a group and split side by side.
+
+    Yields
+    ------
+    batch : list of Unit
+        One, or several that may share a fit.
+    """
+    for (group, _), run in groupby(units, lambda unit: (unit.group, unit.split)):
+        if group is None:
+            yield from ([unit] for unit in run)
+        else:
+            yield list(run)
 
 
 class Evaluator:
@@ -77,6 +104,8 @@ class Evaluator:
         estimator of the search; `first` is the first candidate.
     prefix : Prefix, default=None
         Leading steps that are fitted once for each split.
+    names : set of str, default=None
+        Parameters in which candidates differ; None if they share no fits.
     """
 
     def __init__(
@@ -92,6 +121,7 @@ class Evaluator:
         search=None,
         differentiate=None,
         prefix=None,
+        names=None,
     ):
         self.estimator = estimator
         self.splits = splits
@@ -103,6 +133,7 @@ class Evaluator:
         self.search = search
         self.differentiate = differentiate
         self.prefix = prefix
+        self.names = names
         self._base_cannot_write = _cannot_write(estimator)
         self._scorer_cannot_write = _scorer_cannot_write(scorer)
 
@@ -121,9 +152,7 @@ class Evaluator:
         """
         if self.verbose > 9:
             print(_start_line(self, unit))
-        estimator = clone(self.estimator)
-        # Values may be estimators, which other fits use as well.
-        estimator.set_params(**clone(unit.params, safe=False))
+        estimator = self._candidate(unit.params)
         share = self._may_share(estimator, unit)
         start = time.time()
         train = self.splits.train(
@@ -186,6 +215,133 @@ class Evaluator:
             print(_end_line(self, unit, result))
         return result
 
+    def evaluate_all(self, units):
+        """Fit and score units, those of a group together.
+
+        Parameters
+        ----------
+        units : list of Unit
+            What to evaluate.
+
+        Returns
+        -------
+        results : list of SplitResult
+            One for each.
+        """
+        return [
+            result for batch in batches(units) for result in self.evaluate_batch(batch)
+        ]
+
+    def evaluate_batch(self, batch, on_progress=None):
+        """Fit and score units that may share a fit.
+
+        Parameters
+        ----------
+        batch : list of Unit
+            Of one split.
+        on_progress : callable, default=None
+            Called after each of several, without arguments.
+
+        Returns
+        -------
+        results : list of SplitResult
+            One for each.
+        """
+        if len(batch) == 1:
+            return [self.evaluate(batch[0])]
+        results = self._evaluate_together(batch, on_progress)
+        for i, unit in enumerate(batch):
+            if i not in results:
+                results[i] = self.evaluate(unit)
+                if on_progress is not None:
+                    on_progress()
+        return [results[i] for i in range(len(batch))]
+
+    @property
+    def shares(self):
+        """bool : Whether some candidates may share a fit."""
+        return (
+            self.names is not None
+            and self.verbose <= 1
+            and self.differentiate is None
+            and self.prefix is None
+            and may_share(self.estimator, self.names)
+        )
+
+    def share_key(self, params):
+        """Tell which candidates may share a fit: those with equal keys.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Of a candidate.
+
+        Returns
+        -------
+        key : hashable or None
+            None if it shares with no other.
+        """
+        try:
+            estimator = self._candidate(params)
+        except Exception:
+            return None  # its fit will raise that again, where it belongs
+        return group_key(estimator, params, self.names)
+
+    def _candidate(self, params):
+        # Values may be estimators, which other fits use as well.
+        return clone(self.estimator).set_params(**clone(params, safe=False))
+
+    def _evaluate_together(self, batch, on_progress):
+        """Evaluate by shared fits; give results by position, as far as that works."""
+        estimators = [self._candidate(unit.params) for unit in batch]
+        if len({get_tags(each).input_tags.pairwise for each in estimators}) > 1:
+            return {}
+        number, safe = batch[0].split, self._scorer_cannot_write
+        share = self.splits.may_share(estimators[0]) and all(
+            map(self._leaves_data_alone, estimators, batch)
+        )
+        train = self.splits.train(number, estimators[0], share=share)
+        answers, fit_time = {}, 0.0
+        views = fitted(
+            estimators, train.X, train.y, names=self.names, params=train.params
+        )
+        while True:
+            start = time.time()
+            try:
+                i, estimator = next(views)
+            except StopIteration:
+                break
+            except (Exception, SystemExit) as exception:
+                if isinstance(exception, SystemExit) and from_signal(exception):
+                    raise
+                break  # fits of their own will tell whose failure it is
+            fit_time += time.time() - start
+            start = time.time()
+            test = self.splits.test(number, estimator, share=share and safe)
+            test_scores = self._score_test(estimator, test, batch[i])
+            score_time = time.time() - start
+            train_scores = None
+            if self.return_train_score:
+                # Views look at it again, so that a scorer gets one of its own.
+                part = train
+                if not safe:
+                    part = self.splits.train(number, estimator, share=False)
+                part = part._replace(params=self.splits.train_score_params(number))
+                train_scores = self._score(estimator, part, batch[i])
+            answers[i] = test_scores, train_scores, score_time
+            if on_progress is not None:
+                on_progress()
+        return {
+            i: SplitResult(
+                test_scores,
+                train_scores,
+                fit_time / len(answers),
+                score_time,
+                group=batch[0].group,
+            )
+            for i, (test_scores, train_scores, score_time) in answers.items()
+        }
+
     def repeat(self, unit, result):
         """Report `unit`, whose `result` another fit has given, as if it had been run.
 
@@ -247,7 +403,7 @@ class Evaluator:
 
         They need not if some ``random_state`` is None.
         """
-        estimator = clone(self.estimator).set_params(**clone(params, safe=False))
+        estimator = self._candidate(params)
         return not any(
             name.rpartition("__")[2] == "random_state" and value is None
             for name, value in estimator.get_params(deep=True).items()

@@ -22,6 +22,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from itertools import chain
 from multiprocessing import Pipe, current_process
 from multiprocessing.connection import Connection, wait
 
@@ -29,6 +30,7 @@ import numpy as np
 from joblib import cpu_count, parallel_config
 from sklearn import get_config, set_config
 
+from skhpo._evaluation.fit import batches
 from skhpo._evaluation.guard import Guard
 from skhpo._evaluation.transport import cloudpickle, pack, unpack
 
@@ -55,6 +57,9 @@ _MAX_PATIENCE = 86400.0
 
 # Workers that may die before they have done anything.
 _MAX_FALSE_STARTS = 3
+
+# What a worker says after each of several units that it evaluates together.
+_PROGRESS = b"progress"
 
 _IS_POSIX = os.name == "posix"
 
@@ -158,10 +163,10 @@ class Workers:
         for worker in self._workers:
             if limit is not None and worker.overruns(limit):
                 lost = self._replace(worker, returned)
-                cause = (
-                    f"TimeoutError: the fit took longer than fit_timeout = {limit:g} s"
-                )
-                yield lost, self._evaluator.lost, cause, worker.age, limit
+                if lost is not None:
+                    cause = "TimeoutError: the fit took longer than fit_timeout = "
+                    cause += f"{limit:g} s"
+                    yield lost, self._evaluator.lost, cause, worker.age, limit
 
     def _patience(self, deadline):
         """Tell how long nothing needs to be done unless somebody reports."""
@@ -188,7 +193,10 @@ class Workers:
         return value
 
     def _replace(self, worker, returned):
-        """Put a new worker in the place of one; tell which unit was under way."""
+        """Put a new worker in the place of one; tell which unit was under way.
+
+        Not of units that were evaluated together: each gets another chance alone.
+        """
         units = list(worker.units) if worker.ready else []
         worker.kill()
         if not worker.ready:
@@ -199,9 +207,13 @@ class Workers:
                     f"A process for fits {worker.cause} before its first fit, "
                     f"{self._n_false_starts} times. Is there too little memory?"
                 )
-        returned += units[1:]
         self._workers[self._workers.index(worker)] = self._start()
-        return units[0] if units else None
+        under_way, *rest = batches(units) if units else [[]]
+        returned += chain.from_iterable(rest)
+        if len(under_way) > 1:
+            returned += [unit._replace(group=None) for unit in under_way]
+            return None
+        return under_way[0] if under_way else None
 
     def close(self):
         """End idle workers, and let them clean up behind themselves."""
@@ -298,6 +310,8 @@ class _Worker:
             while self.connection.poll():
                 message = self.connection.recv_bytes()
                 self.since = time.monotonic()
+                if message == _PROGRESS:
+                    continue
                 if self.ready:
                     reports.append((self.units.pop(0), message))
                 else:
@@ -387,24 +401,37 @@ def serve(handle):
         connection.send(None)
         with inside:
             while True:
-                for unit in pickle.loads(connection.recv_bytes()):
-                    connection.send_bytes(_evaluate(evaluator, unit))
+                for batch in batches(pickle.loads(connection.recv_bytes())):
+                    for answer in _evaluate(evaluator, batch, connection):
+                        connection.send_bytes(answer)
                     sys.stdout.flush()
     except (EOFError, OSError):
         return
 
 
-def _evaluate(evaluator, unit):
-    """Evaluate a unit; give back pickled whether that worked, and result or error."""
+def _evaluate(evaluator, batch, connection):
+    """Evaluate units; give back for each, pickled, what :func:`_dump` does."""
     try:
-        answer = True, evaluator.evaluate(unit)
+        results = evaluator.evaluate_batch(
+            batch, on_progress=lambda: connection.send_bytes(_PROGRESS)
+        )
     except BaseException as exception:
-        text = traceback.format_exc()
-        try:
-            exception.add_note(f"In a process of its own:\n{text}")
-            answer = False, cloudpickle.loads(cloudpickle.dumps(exception))
-        except Exception:
-            answer = False, RuntimeError(text)
+        return [_failure(exception)] * len(batch)
+    return [_dump((True, result)) for result in results]
+
+
+def _failure(exception):
+    text = traceback.format_exc()
+    try:
+        exception.add_note(f"In a process of its own:\n{text}")
+        exception = cloudpickle.loads(cloudpickle.dumps(exception))
+    except Exception:
+        exception = RuntimeError(text)
+    return _dump((False, exception))
+
+
+def _dump(answer):
+    """Pickle whether an evaluation worked, and result or error."""
     try:
         return cloudpickle.dumps(answer)
     except Exception as exception:

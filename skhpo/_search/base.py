@@ -50,6 +50,7 @@ _MAY_CHANGE = frozenset(
         "param_grid",
         "pre_dispatch",
         "refit",
+        "reuse",
         "timeout",
         "verbose",
     ]
@@ -108,6 +109,23 @@ class BaseSearch(BaseSearchCV):
             Keyword arguments of :class:`~skhpo._evaluation.fit.Evaluator`.
         """
         return {}
+
+    def _names_to_share(self, strategy):
+        """Give the parameters in which candidates that share fits may differ, if any.
+
+        Parameters
+        ----------
+        strategy : Strategy
+            It has the space.
+
+        Returns
+        -------
+        names : set of str or None
+            None if fits are not shared.
+        """
+        if not getattr(self, "reuse", False):
+            return None
+        return set().union(*strategy.space.branches)
 
     def _highest_is_best(self):
         """Tell whether the candidate with the highest score will be the best one."""
@@ -212,6 +230,7 @@ class BaseSearch(BaseSearchCV):
                 verbose=self.verbose,
                 n_candidates=strategy.n_candidates,
                 search=self if tasks.new_evaluation is not None else None,
+                names=self._names_to_share(strategy),
                 **options,
             )
             tasks.begin_search(strategy.n_candidates, n_splits)

@@ -2,7 +2,9 @@
 
 import numbers
 
-from skhpo._sklearn import Interval
+from skhpo._sklearn import Interval, Options, StrOptions
+
+REUSE = [StrOptions({"exact"}), Options(bool, {False})]
 
 
 class Count(Interval):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skhpo._search.base import BaseSearch
+from skhpo._search.constraints import REUSE
 from skhpo.space import Space, check_names
 from skhpo.strategies.grid import GridStrategy
 
@@ -65,6 +66,10 @@ class GridSearch(BaseSearch):
         goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
         the grid. In a folder there is one file for each search, as nested searches
         need it.
+    reuse : {"exact"} or False, default="exact"
+        Whether one fit may answer for several candidates where their scores are those
+        of separate fits to the last bit: the first trees of a larger forest, steps of
+        a pipeline that are the same. False fits each candidate separately.
 
     Attributes
     ----------
@@ -132,6 +137,7 @@ class GridSearch(BaseSearch):
     _parameter_constraints = {
         **BaseSearch._parameter_constraints,
         "param_grid": [dict, list],
+        "reuse": REUSE,
     }
 
     def __init__(
@@ -150,6 +156,7 @@ class GridSearch(BaseSearch):
         timeout=None,
         fit_timeout=None,
         checkpoint=None,
+        reuse="exact",
     ):
         super().__init__(
             estimator=estimator,
@@ -165,6 +172,7 @@ class GridSearch(BaseSearch):
         self.timeout = timeout
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
+        self.reuse = reuse
         self.param_grid = param_grid
 
     def _make_strategy(self, random_state, n_planned):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._search.constraints import Count
+from skhpo._search.constraints import REUSE, Count
 from skhpo._sklearn import StrOptions
 from skhpo.space import Space, check_names
 from skhpo.strategies.random import RandomStrategy
@@ -73,6 +73,10 @@ class RandomSearch(BaseSearch):
         goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
         the grid. In a folder there is one file for each search, as nested searches
         need it.
+    reuse : {"exact"} or False, default="exact"
+        Whether one fit may answer for several candidates where their scores are those
+        of separate fits to the last bit: the first trees of a larger forest, steps of
+        a pipeline that are the same. False fits each candidate separately.
 
     Attributes
     ----------
@@ -147,6 +151,7 @@ class RandomSearch(BaseSearch):
         "param_distributions": [dict, list],
         "n_iter": [Count()],
         "design": [StrOptions({"random", "sobol"})],
+        "reuse": REUSE,
         "random_state": ["random_state"],
     }
 
@@ -169,6 +174,7 @@ class RandomSearch(BaseSearch):
         timeout=None,
         fit_timeout=None,
         checkpoint=None,
+        reuse="exact",
     ):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
@@ -188,6 +194,7 @@ class RandomSearch(BaseSearch):
         self.timeout = timeout
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
+        self.reuse = reuse
 
     def _make_strategy(self, random_state, n_planned):
         space = Space(self.param_distributions)

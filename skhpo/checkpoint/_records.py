@@ -299,6 +299,7 @@ def encode_result(result):
         "error": result.error,
         "limit": None if result.limit is None else _encode_number(result.limit),
         "derivative": _encode_derivative(result.derivative),
+        "group": result.group,
     }
     return {name: value for name, value in members.items() if value is not None}
 
@@ -320,6 +321,9 @@ def decode_result(members):
     error, limit = members.get("error"), members.get("limit")
     if not isinstance(error, (str, type(None))):
         raise TypeError("error")
+    group = members.get("group")
+    if not isinstance(group, (int, type(None))):
+        raise TypeError("group")
     return SplitResult(
         test_scores=_decode_scores(members["test"]),
         train_scores=_decode_scores(members.get("train")),
@@ -328,6 +332,7 @@ def decode_result(members):
         error=error,
         derivative=_decode_derivative(members.get("derivative")),
         limit=None if limit is None else _decode_number(limit),
+        group=group,
     )
 
 

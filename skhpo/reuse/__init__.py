@@ -42,7 +42,7 @@ from skhpo.reuse.base import (
 from skhpo.reuse.pipeline import Pipelines
 from skhpo.reuse.selftest import holds
 
-__all__ = ["TABLE", "fitted", "group_key", "leader", "views"]
+__all__ = ["TABLE", "fitted", "group_key", "leader", "may_share", "views"]
 
 # By name and public module, so that importing skhpo imports none of them.
 TABLE = {
@@ -84,6 +84,25 @@ TABLE = {
     ("sklearn.tree", "ExtraTreeClassifier"): pruning.Tree(),
     ("sklearn.tree", "ExtraTreeRegressor"): pruning.Tree(),
 }
+
+
+def may_share(estimator, names):
+    """Tell whether candidates of a search may share fits at all.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of the search.
+    names : iterable of str
+        Parameters that any candidate sets.
+
+    Returns
+    -------
+    may : bool
+        False for most searches; :func:`group_key` need not be asked then.
+    """
+    family = _family(estimator)
+    return family is not None and family.may_share(tuple(names))
 
 
 def group_key(estimator, params, names):

@@ -52,14 +52,21 @@ class Pipelines:
         Raises
         ------
         NotShared
-            If a step before it would be fitted differently each time.
+            If that step, or one before it, would be fitted differently each time, or
+            nothing can be shared.
         """
         check_pipeline(estimator, names)
         last = len(estimator.steps) - 1
         for number, (name, step) in enumerate(estimator.steps):
             inside = names_inside(name, step, names)
             if number == last or inside or name in names:
-                return number, self._key(step, inside, last=number == last)
+                try:
+                    return number, self._key(step, inside, last=number == last)
+                except NotShared:
+                    front = estimator.steps[:last]
+                    if number < last or draws(step) or _is_nothing(front):
+                        raise
+                    return number, "alone"  # behind what is the same
             if draws(step):
                 raise NotShared
         raise NotShared
@@ -259,6 +266,10 @@ def names_inside(name, step, names):
     return tuple(
         sorted(key.removeprefix(before) for key in names if key.startswith(before))
     )
+
+
+def _is_nothing(steps):
+    return all(is_passthrough(step) for _, step in steps)
 
 
 def is_passthrough(step):

@@ -6,6 +6,7 @@ import numpy as np
 import sklearn
 from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.utils import check_random_state
 
 METHODS = (
     "predict",
@@ -106,6 +107,8 @@ def _answer(method, args):
 
 def _problem(cls, family):
     """Find a difference between views and separate fits, or give None."""
+    generator = check_random_state(None)  # NumPy's own, which the user may have seeded
+    state = generator.get_state()
     with (
         warnings.catch_warnings(),
         sklearn.config_context(transform_output="default"),
@@ -115,6 +118,8 @@ def _problem(cls, family):
             return next(_problems(cls, family), None)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
+        finally:
+            generator.set_state(state)
 
 
 def _problems(cls, family):

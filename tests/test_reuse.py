@@ -1,0 +1,380 @@
+"""Searches whose candidates share fits: the same results, with fewer fits."""
+
+import os
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from joblib import parallel_config
+from oracle import fit_both
+from scipy import sparse
+from scipy.stats import randint
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import make_classification, make_regression
+from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.exceptions import FitFailedWarning
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skhpo import GridSearch, RandomSearch
+
+X, y = make_classification(90, 6, flip_y=0.2, random_state=0)
+CV = KFold(3)
+
+pytestmark = pytest.mark.filterwarnings("ignore:One or more of the test scores")
+
+SEARCHES = {
+    "forest": (
+        RandomForestClassifier(random_state=0),
+        {"n_estimators": [2, 4, 6], "max_depth": [2, None]},
+    ),
+    "boosting": (
+        GradientBoostingClassifier(random_state=0),
+        [{"n_estimators": [3, 1, 5]}, {"n_estimators": [2, 4], "max_depth": [1]}],
+    ),
+    "tree": (DecisionTreeClassifier(random_state=0), {"ccp_alpha": [0.0, 0.01, 0.1]}),
+    "neighbours": (
+        KNeighborsClassifier(),
+        {"n_neighbors": [1, 3, 7], "weights": ["uniform", "distance"]},
+    ),
+    "scaler, SVC": (
+        make_pipeline(StandardScaler(), SVC()),
+        {"svc__C": [0.1, 1.0, 10.0], "svc__kernel": ["rbf", "linear"]},
+    ),
+    "scaler, PCA, logistic": (
+        make_pipeline(StandardScaler(), PCA(random_state=0), LogisticRegression()),
+        {"pca__n_components": [1, 3, 5], "logisticregression__C": [0.1, 1.0]},
+    ),
+    "polynomial, selection, forest": (
+        make_pipeline(
+            PolynomialFeatures(include_bias=False),
+            SelectKBest(),
+            RandomForestClassifier(random_state=0),
+        ),
+        {
+            "polynomialfeatures__degree": [1, 2],
+            "selectkbest__k": [2, 5],
+            "randomforestclassifier__n_estimators": [2, 4],
+        },
+    ),
+    "columns, logistic": (
+        make_pipeline(
+            make_column_transformer(
+                (StandardScaler(), [0, 1]), (PCA(2, random_state=0), [2, 3, 4])
+            ),
+            LogisticRegression(),
+        ),
+        {"logisticregression__C": [0.1, 1.0, 10.0]},
+    ),
+}
+
+
+def groups_of(search, split=0):
+    return [trial.splits[split].group for trial in search.trials_]
+
+
+def failing_at(n):
+    """Make a scorer that ends its process at candidates of so many trees."""
+
+    def score(estimator, X, y):
+        if estimator.n_estimators == n:
+            os._exit(7)
+        return accuracy_score(y, estimator.predict(X))
+
+    return score
+
+
+@pytest.fixture
+def n_fits(monkeypatch):
+    """Count fits of a class: forests, here."""
+    counted = []
+    fit = RandomForestClassifier.fit
+
+    def count(self, *args, **kwargs):
+        counted.append(self.n_estimators)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(RandomForestClassifier, "fit", count)
+    return counted
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"n_jobs": 2},
+        {
+            "return_train_score": True,
+            "scoring": ["accuracy", "roc_auc"],
+            "refit": False,
+        },
+        {"scoring": lambda e, X, y: e.score(X, y), "return_train_score": True},
+    ],
+    ids=["plain", "n_jobs", "multimetric", "callable"],
+)
+def test_results_are_those_of_separate_fits(name, options):
+    estimator, grid = SEARCHES[name]
+    with parallel_config("threading"):
+        ours, _ = fit_both(estimator, grid, X, y, cv=CV, **options)
+    assert None not in groups_of(ours)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_weights_reach_shared_fits(name):
+    estimator, grid = SEARCHES[name]
+    weights = np.random.default_rng(0).uniform(0.1, 2.0, len(y))
+    prefix = "" if not hasattr(estimator, "steps") else f"{estimator.steps[-1][0]}__"
+    if name == "neighbours":
+        pytest.skip("takes no weights")
+    params = {f"{prefix}sample_weight": weights}
+    ours, _ = fit_both(estimator, grid, X, y, cv=CV, params=params)
+    assert None not in groups_of(ours)
+
+
+@pytest.mark.parametrize("kind", ["frame", "sparse", "list"])
+def test_other_containers_are_shared_too(kind):
+    make = {
+        "frame": lambda: pd.DataFrame(X, columns=list("abcdef")),
+        "sparse": lambda: sparse.csr_array(X),
+        "list": X.tolist,
+    }[kind]
+    estimator, grid = SEARCHES["forest"]
+    ours, _ = fit_both(estimator, grid, make, y, cv=CV)
+    assert None not in groups_of(ours)
+
+
+def test_random_candidates_are_shared_as_well():
+    space = {"n_estimators": randint(1, 9), "max_depth": [1, 2]}
+    estimator = RandomForestClassifier(random_state=0)
+    searches = [
+        RandomSearch(estimator, space, n_iter=12, random_state=0, reuse=reuse).fit(X, y)
+        for reuse in ("exact", False)
+    ]
+    shared, separate = searches
+    assert shared.cv_results_["params"] == separate.cv_results_["params"]
+    for i in range(5):
+        column = f"split{i}_test_score"
+        assert [*shared.cv_results_[column]] == [*separate.cv_results_[column]]
+    assert len(set(groups_of(shared))) == 2
+    assert set(groups_of(separate)) == {None}
+
+
+def test_one_fit_answers_for_a_group_and_its_time_is_shared_out(n_fits):
+    grid = {"n_estimators": [2, 6, 4], "max_depth": [2, 3]}
+    search = GridSearch(RandomForestClassifier(random_state=0), grid, cv=CV)
+    search.set_params(refit=False).fit(X, y)
+    assert n_fits == [6] * 6
+    assert groups_of(search) == [0, 0, 0, 3, 3, 3]  # max_depth varies slowest
+    times = [trial.splits[1].fit_time for trial in search.trials_]
+    assert times[0] == times[1] == times[2] != times[3]
+    n_fits.clear()
+    search.set_params(reuse=False).fit(X, y)
+    assert sorted(n_fits) == [2] * 6 + [4] * 6 + [6] * 6
+    assert set(groups_of(search)) == {None}
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestClassifier(),
+        RandomForestClassifier(random_state=0, warm_start=True),
+        RandomForestClassifier(random_state=0, oob_score=True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Some inputs do not have OOB scores")
+def test_what_depends_on_more_than_its_parameters_is_fitted_apart(estimator):
+    ours, _ = fit_both(estimator, {"n_estimators": [2, 3]}, X, y, cv=CV)
+    assert set(groups_of(ours)) == {None}
+
+
+def test_lines_for_each_fit_need_fits_of_their_own(capsys):
+    estimator, grid = SEARCHES["tree"]
+    ours, _ = fit_both(estimator, grid, X, y, cv=CV, verbose=2)
+    assert set(groups_of(ours)) == {None}
+    assert capsys.readouterr().out.count("[CV] END") == 18
+
+
+def test_failures_in_a_group_land_on_their_candidates():
+    grid = {"n_estimators": [2, 0, 4, -1], "max_depth": [2, 3]}
+    ours, _ = fit_both(RandomForestClassifier(random_state=0), grid, X, y, cv=CV)
+    assert groups_of(ours) == [0, None, 0, None, 4, None, 4, None]
+    errors = [len(trial.errors) for trial in ours.trials_]
+    assert errors == [0, 3, 0, 3] * 2
+
+
+def test_a_group_whose_fit_fails_is_fitted_apart(monkeypatch):
+    """The largest fails, so that the shared fit does; the others do not."""
+    fit = RandomForestClassifier.fit
+
+    def fails(self, *args, **kwargs):
+        if self.n_estimators == 6:
+            raise MemoryError("too large")
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(RandomForestClassifier, "fit", fails)
+    grid = {"n_estimators": [2, 6, 4]}
+    search = GridSearch(RandomForestClassifier(random_state=0), grid, cv=CV)
+    with pytest.warns(FitFailedWarning, match="too large"):
+        search.fit(X, y)
+    assert groups_of(search) == [None] * 3
+    assert [len(trial.errors) for trial in search.trials_] == [0, 3, 0]
+    with pytest.raises(MemoryError, match="too large"):
+        search.set_params(error_score="raise").fit(X, y)
+
+
+def test_a_scorer_that_fails_costs_its_candidate_only():
+    def score(estimator, X, y):
+        if estimator.n_estimators == 4:
+            raise ValueError("four")
+        return estimator.score(X, y)
+
+    grid = {"n_estimators": [2, 6, 4]}
+    estimator = RandomForestClassifier(random_state=0)
+    ours, _ = fit_both(estimator, grid, X, y, cv=CV, scoring=score)
+    assert groups_of(ours) == [0, 0, 0]
+
+
+def test_a_scorer_that_writes_spoils_nothing():
+    def score(estimator, X, y):
+        value = estimator.score(X, y)
+        X[:] = 0
+        return value
+
+    for name in ("neighbours", "scaler, SVC"):
+        estimator, grid = SEARCHES[name]
+        fit_both(estimator, grid, X, y, cv=CV, scoring=score, return_train_score=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_a_group_that_takes_too_long_is_fitted_apart():
+    grid = {"n_estimators": [2, 100_000, 4]}
+    search = GridSearch(
+        RandomForestClassifier(random_state=0), grid, cv=KFold(2), fit_timeout=3
+    )
+    with pytest.warns(FitFailedWarning, match="longer than fit_timeout"):
+        search.fit(X, y)
+    assert [trial.status for trial in search.trials_] == [
+        "complete",
+        "timeout",
+        "complete",
+    ]
+    assert groups_of(search) == [None] * 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+@pytest.mark.filterwarnings("ignore:A worker process of joblib died")
+@pytest.mark.parametrize("options", [{"fit_timeout": 100}, {"n_jobs": 2}])
+def test_a_group_whose_process_dies_costs_one_candidate(options):
+    grid = {"n_estimators": [2, 6, 4]}
+    estimator = RandomForestClassifier(random_state=0)
+    search = GridSearch(estimator, grid, cv=CV, scoring=failing_at(4), **options)
+    with pytest.warns(FitFailedWarning, match="exited with code 7"):
+        search.fit(X, y)
+    assert [len(trial.errors) for trial in search.trials_] == [0, 0, 3]
+    expected = GridSearch(estimator, grid, cv=CV).fit(X, y)
+    for i in range(3):
+        column = f"split{i}_test_score"
+        assert [*search.cv_results_[column][:2]] == [*expected.cv_results_[column][:2]]
+
+
+def test_a_checkpoint_has_one_record_for_a_group(tmp_path, n_fits):
+    path = tmp_path / "a"
+    estimator = RandomForestClassifier(random_state=0)
+
+    def search(*sizes, **options):
+        return GridSearch(
+            estimator,
+            {"n_estimators": sizes},
+            cv=CV,
+            refit=False,
+            checkpoint=path,
+            **options,
+        ).fit(X, y)
+
+    first = search(2, 4)
+    assert path.read_bytes().count(b'"end":') == 3
+    assert n_fits == [4] * 3
+    again = search(2, 4)
+    assert groups_of(again) == groups_of(first) == [0, 0]
+    assert n_fits == [4] * 3
+    # What is missing is shared among itself; and not if it shall not be.
+    assert groups_of(search(2, 4, 6, 8)) == [0, 0, 2, 2]
+    assert n_fits == [4] * 3 + [8] * 3
+    search(1, 3, reuse=False)
+    assert sorted(n_fits[6:]) == [1] * 3 + [3] * 3
+
+
+@pytest.mark.parametrize("n_jobs", [1, 5])
+def test_groups_are_divided_while_workers_have_nothing_to_do(n_jobs):
+    grid = {"n_estimators": [*range(1, 41)]}
+    estimator = RandomForestClassifier(random_state=0)
+    cv = [next(iter(CV.split(X)))]
+    with parallel_config("threading", n_jobs=n_jobs):
+        search = GridSearch(estimator, grid, cv=cv).fit(X, y)
+    sizes = np.unique(groups_of(search), return_counts=True)[1]
+    assert [*sizes] == ([20, 20] if n_jobs == 1 else [8] * 5)
+
+
+def test_groups_go_through_other_backends():
+    estimator, grid = SEARCHES["forest"]
+    expected = GridSearch(estimator, grid, cv=CV, reuse=False).fit(X, y)
+    for backend in ("loky", "multiprocessing"):
+        with parallel_config(backend, n_jobs=2):
+            search = GridSearch(estimator, grid, cv=CV).fit(X, y)
+        assert None not in groups_of(search)
+        for i in range(3):
+            column = f"split{i}_test_score"
+            assert [*search.cv_results_[column]] == [*expected.cv_results_[column]]
+
+
+def test_searches_within_searches_share_fits():
+    estimator, grid = SEARCHES["boosting"]
+    scores = [
+        cross_val_score(GridSearch(estimator, grid, reuse=reuse), X, y, cv=CV)
+        for reuse in ("exact", False)
+    ]
+    assert [*scores[0]] == [*scores[1]]
+
+
+def test_regressors_and_what_has_no_target():
+    X, y = make_regression(60, 4, noise=5.0, random_state=0)
+    estimator = make_pipeline(StandardScaler(), Ridge())
+    fit_both(estimator, {"ridge__alpha": [0.1, 1.0]}, X, y, cv=CV)
+    fit_both(RandomForestRegressor(random_state=0), {"n_estimators": [1, 2]}, X, y)
+    fit_both(HistGradientBoostingRegressor(random_state=0), {"max_iter": [2, 1]}, X, y)
+    clusters = make_pipeline(StandardScaler(), KMeans(random_state=0, n_init=1))
+    ours, _ = fit_both(clusters, {"kmeans__n_clusters": [2, 3]}, X)
+    assert groups_of(ours) == [0, 0]
+
+
+def test_the_largest_candidate_need_not_be_the_first_or_the_best(n_fits):
+    grid = {"n_estimators": [3, 9, 1]}
+    search = GridSearch(RandomForestClassifier(random_state=0), grid, cv=CV)
+    search.fit(X, y)
+    best = clone(search.best_estimator_).fit(X, y)
+    assert np.array_equal(best.predict_proba(X), search.predict_proba(X))
+    assert len(search.best_estimator_.estimators_) == best.n_estimators
+
+
+def test_a_search_that_is_off_asks_nobody():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search = GridSearch(SVC(), {"C": [1, 2]}, reuse=False).fit(X, y)
+    assert set(groups_of(search)) == {None}
