@@ -1,20 +1,18 @@
-"""Compare shared fits with separate ones, family by family.
+"""Compare GridSearch, which shares fits, with GridSearchCV, grid by grid.
 
-For each grid, every candidate is fitted and scored on two splits: with a fit of its
-own, and in groups that share fits, in turns. Both do the cloning, the setting of
-parameters and the scoring themselves, so that the ratio is that of the computation and
-not of a search around it. Scores have to be equal. CPU time of the process.
+Both search each grid on the same splits, in turns. Scores have to be equal. Wall time,
+without the refit.
 
-    python benchmarks/reuse.py [name ...]
+    python benchmarks/reuse.py [--n-jobs N] [--n-rounds N] [name ...]
 """
 
+import argparse
 import statistics
-import sys
 import time
 import warnings
 
 import numpy as np
-from sklearn.base import clone
+from _problems import read
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -35,18 +33,25 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import RFE, SelectKBest
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.model_selection import KFold, ParameterGrid, StratifiedKFold
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    ParameterGrid,
+    StratifiedKFold,
+)
+from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
-from skhpo.reuse import fitted, group_key
+from skhpo import GridSearch
 
-N_ROUNDS = 5
 N_SPLITS = 2
 
 
@@ -65,6 +70,11 @@ def diabetes():
 
 def made(n=4000, p=20):
     return make_classification(n, p, n_informative=8, random_state=0)
+
+
+def messages():
+    X, y = read("sms_spam", "label", 2000)
+    return X["text"].to_numpy(str), y
 
 
 STEPS = [10, 20, 30, 40, 50]
@@ -178,72 +188,85 @@ GRIDS = {
         },
         cancer,
     ),
+    "tf-idf, naive Bayes": (
+        make_pipeline(TfidfVectorizer(), MultinomialNB()),
+        {
+            "tfidfvectorizer__ngram_range": [(1, 1), (1, 2)],
+            "multinomialnb__alpha": [0.01, 0.03, 0.1, 0.3, 1.0],
+        },
+        messages,
+    ),
+    "scaler, SVC": (
+        make_pipeline(StandardScaler(), SVC()),
+        {"svc__C": [0.1, 1.0, 10.0], "svc__gamma": [0.01, 0.1]},
+        lambda: digits(500),
+    ),
+    "nothing to share: SVC": (
+        SVC(),
+        {"C": [0.1, 1.0, 10.0], "gamma": [1e-4, 1e-3]},
+        digits,
+    ),
+    "nothing to share: ridge": (
+        Ridge(),
+        {"alpha": list(np.geomspace(1e-3, 1e3, 50))},
+        diabetes,
+    ),
 }
+NOTHING = {name for name in GRIDS if name.startswith("nothing")}
 
 
-def separate(base, grid, X, y, splits):
-    scores = {}
-    for j, (train, test) in enumerate(splits):
-        X_train, y_train, X_test, y_test = X[train], y[train], X[test], y[test]
-        for i, params in enumerate(grid):
-            estimator = clone(base).set_params(**clone(params, safe=False))
-            estimator.fit(X_train, y_train)
-            scores[i, j] = estimator.score(X_test, y_test)
-    return scores
+def fit(cls, base, grid, data, splits, n_jobs):
+    """Fit a search; return it and the seconds it took."""
+    search = cls(base, grid, cv=splits, refit=False, n_jobs=n_jobs)
+    start = time.perf_counter()
+    search.fit(*data)
+    return search, time.perf_counter() - start
 
 
-def shared(base, grid, X, y, splits):
-    names = {name for params in grid for name in params}
-    scores = {}
-    groups = {}
-    for i, params in enumerate(grid):
-        estimator = clone(base).set_params(**clone(params, safe=False))
-        key = group_key(estimator, params, names)
-        groups.setdefault(key, []).append((i, estimator))
-    assert None not in groups
-    for j, (train, test) in enumerate(splits):
-        X_train, y_train, X_test, y_test = X[train], y[train], X[test], y[test]
-        for group in groups.values():
-            numbers, estimators = zip(*group, strict=True)
-            for i, view in fitted(estimators, X_train, y_train, names=names):
-                scores[numbers[i], j] = view.score(X_test, y_test)
-    return scores
+def check_scores(ours, theirs, name):
+    for column, scores in theirs.cv_results_.items():
+        if column.endswith("_test_score"):
+            assert np.array_equal(ours.cv_results_[column], scores), (name, column)
 
 
-def seconds(run, *args):
-    start = time.process_time()
-    scores = run(*args)
-    return time.process_time() - start, scores
-
-
-def main(names):
+def main():
     """Print one line per grid: medians, and the median of the paired ratios."""
+    parser = argparse.ArgumentParser(description="Compare shared fits with separate.")
+    parser.add_argument("names", nargs="*", help="grids; all if none is given")
+    parser.add_argument("--n-jobs", type=int, default=1)
+    parser.add_argument("--n-rounds", type=int, default=9)
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
-    all_ratios = []
-    for name in names or GRIDS:
+    threadpool_limits(1)
+    medians = {}
+    for name in options.names or GRIDS:
         base, grid, load = GRIDS[name]
-        X, y = load()
-        grid = list(ParameterGrid(grid))
-        kind = StratifiedKFold if len(np.unique(y)) < 20 else KFold
-        splits = list(kind(5, shuffle=True, random_state=0).split(X, y))[:N_SPLITS]
-        args = base, grid, X, y, splits
-        shared(*args)  # the self-tests, and what is imported late
+        data = load()
+        kind = StratifiedKFold if len(np.unique(data[1])) < 20 else KFold
+        splits = list(kind(5, shuffle=True, random_state=0).split(*data))[:N_SPLITS]
+        args = base, grid, data, splits, options.n_jobs
+        for cls in (GridSearch, GridSearchCV):
+            fit(cls, *args)  # self-tests, workers, and what is imported late
         rounds = []
-        for _ in range(N_ROUNDS):
-            theirs, expected = seconds(separate, *args)
-            ours, scores = seconds(shared, *args)
-            assert scores == expected, name
-            rounds.append((theirs, ours))
+        for i in range(options.n_rounds):
+            order = (GridSearchCV, GridSearch)[:: 1 if i % 2 else -1]
+            done = {cls: fit(cls, *args) for cls in order}
+            check_scores(done[GridSearch][0], done[GridSearchCV][0], name)
+            rounds.append((done[GridSearchCV][1], done[GridSearch][1]))
         ratios = [theirs / ours for theirs, ours in rounds]
-        all_ratios.append(statistics.median(ratios))
+        medians[name] = statistics.median(ratios)
         theirs, ours = map(statistics.median, zip(*rounds, strict=True))
+        n = len(ParameterGrid(grid))
         print(
-            f"{name:32} {len(grid):4} candidates  {theirs:7.3f} s  {ours:7.3f} s  "
-            f"ratio {all_ratios[-1]:5.2f}  ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{name:32} {n:4} candidates  {theirs:7.3f} s  {ours:7.3f} s  "
+            f"ratio {medians[name]:5.2f}  ({min(ratios):.2f} to {max(ratios):.2f})",
             flush=True,
         )
-    print(f"geometric mean of the ratios {statistics.geometric_mean(all_ratios):.2f}")
+    sharing = [ratio for name, ratio in medians.items() if name not in NOTHING]
+    print(
+        f"geometric mean of those that share {statistics.geometric_mean(sharing):.2f}"
+    )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

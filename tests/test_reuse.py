@@ -332,6 +332,17 @@ def test_groups_are_divided_while_workers_have_nothing_to_do(n_jobs):
     assert [*sizes] == ([20, 20] if n_jobs == 1 else [8] * 5)
 
 
+def test_groups_that_share_what_is_in_front_are_smaller_with_workers():
+    grid = {"svc__C": np.geomspace(0.1, 10, 20)}
+    estimator = make_pipeline(StandardScaler(), SVC())
+    sizes = {}
+    for n_jobs in (1, 2):
+        with parallel_config("threading", n_jobs=n_jobs):
+            search = GridSearch(estimator, grid, cv=CV).fit(X, y)
+        sizes[n_jobs] = sorted(np.unique(groups_of(search), return_counts=True)[1])
+    assert sizes == {1: [20], 2: [3, 3, 3, 3, 4, 4]}
+
+
 def test_groups_go_through_other_backends():
     estimator, grid = SEARCHES["forest"]
     expected = GridSearch(estimator, grid, cv=CV, reuse=False).fit(X, y)

@@ -13,6 +13,7 @@ from joblib import parallel_config
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
 from skhpo._evaluation.fit import Unit
+from skhpo.reuse import is_whole
 from skhpo.trial import Trial
 
 STOPPED_BY_CALLBACK = "stopped by a callback"
@@ -34,6 +35,10 @@ LOOKAHEAD = 64
 # one: where time runs out, what has been fitted together is lost together.
 BLOCK = 1024
 MAX_GROUP = 32
+
+# Tasks for each worker where groups can be divided at little cost, so that workers end
+# together.
+PARTS_FOR_WORKER = 8
 
 
 class Place(Enum):
@@ -162,14 +167,12 @@ class Schedule:
             Those of one split that have a group, or of one candidate.
         """
         groups = {}
-        for position, units in enumerate(missing):
+        for units in missing:
             key = self._evaluator.share_key(units[0].params)
-            key = ("alone", position) if key is None else key
-            groups.setdefault(key, []).append(units)
-        # Small enough that no worker is left without.
-        n_least = -(-self._n_workers // max(1, self._n_splits * len(groups)))
-        for group in groups.values():
-            n_parts = min(len(group), max(-(-len(group) // MAX_GROUP), n_least))
+            groups.setdefault(key or units[0].number, []).append(units)
+        n_tasks = self._n_splits * len(groups)
+        for key, group in groups.items():
+            n_parts = self._n_parts(key, len(group), n_tasks)
             for part in np.array_split(np.arange(len(group)), n_parts):
                 number = group[part[0]][0].number
                 by_split = {}
@@ -179,6 +182,16 @@ class Schedule:
                     if len(units) > 1:
                         units = [unit._replace(group=number) for unit in units]
                     yield units
+
+    def _n_parts(self, key, size, n_tasks):
+        """Choose into how many parts a group is divided, for all workers to work."""
+        n_parts = -(-size // MAX_GROUP)
+        if size > 1 and self._n_workers > 1:
+            n_wanted, smallest = self._n_workers, 1
+            if not is_whole(key):
+                n_wanted, smallest = PARTS_FOR_WORKER * self._n_workers, 2
+            n_parts = max(n_parts, min(size // smallest, -(-n_wanted // n_tasks)))
+        return n_parts
 
     def _add(self, candidate):
         """Take in a candidate; return the units that have to be evaluated."""

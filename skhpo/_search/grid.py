@@ -69,7 +69,7 @@ class GridSearch(BaseSearch):
     reuse : {"exact"} or False, default="exact"
         Whether one fit may answer for several candidates where their scores are those
         of separate fits to the last bit: the first trees of a larger forest, steps of
-        a pipeline that are the same. False fits each candidate separately.
+        a pipeline that are the same. False fits each candidate apart.
 
     Attributes
     ----------
@@ -104,16 +104,17 @@ class GridSearch(BaseSearch):
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
         ("complete", "failed" when the fits of all splits failed, "timeout" when a limit
-        did it), ``splits``,
-        ``errors`` (tracebacks by split) and ``group`` (the row whose fits answered for
-        this one).
+        did it), ``splits`` (those with the same ``group`` were fitted together),
+        ``errors`` (tracebacks by split) and ``group`` (the row that this one repeats,
+        or its own).
     stop_reason_ : str
         Why the search ended: "all candidates evaluated", "timeout reached",
         "interrupted" or "stopped by a callback".
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int
-        Number of fits behind them, the refit not counted.
+        Number of fits behind them, the refit not counted; one that is shared counts for
+        each of its candidates.
     search_time_ : float
         Seconds that the search took, the refit not counted.
 

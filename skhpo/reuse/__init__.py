@@ -42,7 +42,7 @@ from skhpo.reuse.base import (
 from skhpo.reuse.pipeline import Pipelines
 from skhpo.reuse.selftest import holds
 
-__all__ = ["TABLE", "fitted", "group_key", "leader", "may_share", "views"]
+__all__ = ["TABLE", "fitted", "group_key", "is_whole", "leader", "may_share", "views"]
 
 # By name and public module, so that importing skhpo imports none of them.
 TABLE = {
@@ -138,6 +138,24 @@ def group_key(estimator, params, names):
         return _key(estimator, names)
     except NotShared:
         return None
+
+
+def is_whole(key):
+    """Tell whether one fit answers for all candidates of a group.
+
+    Parameters
+    ----------
+    key : hashable
+        As :func:`group_key` gives it.
+
+    Returns
+    -------
+    whole : bool
+        If not, they have what stands in front of fits of their own in common: divided,
+        the group does little twice.
+    """
+    kind, *_, what = key
+    return kind is not Pipeline or what
 
 
 def leader(estimators):
@@ -245,7 +263,7 @@ def _key(estimator, names):
     if family is None or not family.may_share(names):
         raise NotShared
     if isinstance(family, Pipelines):
-        return Pipeline, family.key(estimator, names)
+        return Pipeline, *family.key(estimator, names)
     check_valid(estimator)
     own = family.key(estimator)
     if not holds(type(estimator), family):

@@ -47,7 +47,8 @@ class Pipelines:
         Returns
         -------
         key : hashable
-            Of the first step in which candidates differ.
+            Of the first step in which candidates differ, and whether one fit of it
+            answers for whole pipelines.
 
         Raises
         ------
@@ -61,12 +62,13 @@ class Pipelines:
             inside = names_inside(name, step, names)
             if number == last or inside or name in names:
                 try:
-                    return number, self._key(step, inside, last=number == last)
+                    key = self._key(step, inside, last=number == last)
+                    return number, key, number == last
                 except NotShared:
                     front = estimator.steps[:last]
                     if number < last or draws(step) or _is_nothing(front):
                         raise
-                    return number, "alone"  # behind what is the same
+                    return number, "alone", False  # behind what is the same
             if draws(step):
                 raise NotShared
         raise NotShared
