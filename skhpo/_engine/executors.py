@@ -22,7 +22,10 @@ def run_inline(schedule, evaluator):
     schedule.fill()
     while schedule.queue:
         for batch in batches(schedule.take()):
-            schedule.record(batch, evaluator.evaluate_batch(batch))
+            start = time.perf_counter()
+            results = evaluator.evaluate_batch(batch)
+            schedule.measure(len(batch), time.perf_counter() - start)
+            schedule.record(batch, results)
         schedule.fill()
 
 

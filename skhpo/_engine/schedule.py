@@ -8,7 +8,6 @@ from enum import Enum, auto
 from functools import cache
 from itertools import chain
 
-import numpy as np
 from joblib import parallel_config
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
@@ -32,12 +31,15 @@ MAX_RECORDED_SIZE = 2
 LOOKAHEAD = 64
 
 # Candidates that are looked at together for fits to share, and at most so many share
-# one: where time runs out, what has been fitted together is lost together.
+# one.
 BLOCK = 1024
 MAX_GROUP = 32
 
-# Tasks for each worker where groups can be divided at little cost, so that workers end
-# together.
+# What is evaluated together is lost together when a search is cut off. So where only
+# what is in front of separate fits is shared, a part lasts about so many seconds, but
+# for the first ones; and workers get some each, to end together.
+PART_SECONDS = 2.0
+MIN_PART = 4
 PARTS_FOR_WORKER = 8
 
 
@@ -81,11 +83,13 @@ class Schedule:
         self._on_trial = on_trial
         self._journal = journal
         self._fit_timeout = fit_timeout
+        self._sizes_tasks = place is not Place.INLINE
         self._lookahead = 1 if place is Place.INLINE else LOOKAHEAD
         self._detached = place is Place.PROCESSES
         self._feeds_back = strategy.max_pending is not None
         self._shares = not self._feeds_back and new_context is None and evaluator.shares
         self._one_thread = self._feeds_back and place is not Place.THREADS
+        self._runs = iter(())  # of units that are not yet in the queue
         self._exhausted = False
         self._n_asked = 0
         self._n_told = 0
@@ -127,6 +131,10 @@ class Schedule:
         n_wanted = self._n_workers * max(self._lookahead, 4 * self._task_size)
         # Many results of an earlier run may be taken in here, one after another.
         while len(self.queue) < n_wanted and not self.ended and not self.late:
+            run = next(self._runs, None)
+            if run is not None:
+                self.queue.extend(run)
+                continue
             n = self._n_allowed(n_wanted)
             if n == 0:
                 break
@@ -134,9 +142,7 @@ class Schedule:
                 candidates = self._strategy.ask(n)
             self._exhausted = not candidates
             missing = [units for c in candidates if (units := self._add(c))]
-            if self._shares:
-                missing = self._together(missing)
-            self.queue.extend(chain.from_iterable(missing))
+            self._runs = self._together(missing) if self._shares else iter(missing)
             self._close()
 
     def _n_allowed(self, n_wanted):
@@ -172,26 +178,32 @@ class Schedule:
             groups.setdefault(key or units[0].number, []).append(units)
         n_tasks = self._n_splits * len(groups)
         for key, group in groups.items():
-            n_parts = self._n_parts(key, len(group), n_tasks)
-            for part in np.array_split(np.arange(len(group)), n_parts):
-                number = group[part[0]][0].number
+            n = len(group)
+            while group:
+                size = self._size_of_part(key, n, n_tasks)
+                part, group = group[:size], group[size:]
                 by_split = {}
-                for unit in chain.from_iterable(group[i] for i in part):
+                for unit in chain.from_iterable(part):
                     by_split.setdefault(unit.split, []).append(unit)
                 for units in by_split.values():
                     if len(units) > 1:
-                        units = [unit._replace(group=number) for unit in units]
+                        units = [u._replace(group=part[0][0].number) for u in units]
                     yield units
 
-    def _n_parts(self, key, size, n_tasks):
-        """Choose into how many parts a group is divided, for all workers to work."""
-        n_parts = -(-size // MAX_GROUP)
-        if size > 1 and self._n_workers > 1:
-            n_wanted, smallest = self._n_workers, 1
-            if not is_whole(key):
-                n_wanted, smallest = PARTS_FOR_WORKER * self._n_workers, 2
-            n_parts = max(n_parts, min(size // smallest, -(-n_wanted // n_tasks)))
-        return n_parts
+    def _size_of_part(self, key, n, n_tasks):
+        """Choose how many of the `n` candidates of a group share a fit."""
+        if n == 1:
+            return 1
+        if is_whole(key):
+            # All that one fit can answer, unless workers would have nothing to do.
+            return -(-n // max(-(-n // MAX_GROUP), -(-self._n_workers // n_tasks)))
+        size = MIN_PART
+        if self._unit_seconds is not None:
+            size = min(MAX_GROUP, max(size, int(PART_SECONDS / self._unit_seconds)))
+        if self._n_workers > 1:
+            share = n * self._n_splits // (PARTS_FOR_WORKER * self._n_workers)
+            size = min(size, max(2, share))
+        return size
 
     def _add(self, candidate):
         """Take in a candidate; return the units that have to be evaluated."""
@@ -301,8 +313,9 @@ class Schedule:
         latest = seconds / n_units
         if self._unit_seconds is not None:
             latest = (latest + self._unit_seconds) / 2
-        self._unit_seconds = latest
-        self._task_size = max(1, int(TASK_SECONDS / max(latest, 1e-6)))
+        self._unit_seconds = max(latest, 1e-6)
+        if self._sizes_tasks:
+            self._task_size = max(1, int(TASK_SECONDS / self._unit_seconds))
 
     def _close(self):
         """Turn complete candidates into trials, in the order of their proposal."""
