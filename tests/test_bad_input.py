@@ -890,6 +890,35 @@ def test_a_second_fit_is_that_of_a_new_search(cls):
     assert outcome(search.fit(X, y)) == outcome(make(cls).fit(X, y))
 
 
+class Fails(Logged):
+    def fit(self, X, y, sample_weight=None):
+        raise ArithmeticError("no fit")
+
+
+FAILURES = [
+    {"estimator": Fails(), "error_score": "raise"},
+    {"estimator": Fails()},
+    {"refit": lambda results: results["no such column"]},
+    {"scoring": Scoring(ArithmeticError("no score")), "error_score": "raise"},
+    {"cv": [([0, 1, 2], [99])]},
+]
+
+
+@pytest.mark.filterwarnings("ignore:Scoring failed")
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("cls", ALL)
+def test_a_fit_that_raises_leaves_nothing_of_itself(cls, failure):
+    own = {} if cls is not HypergradSearch else {"smooth_scoring": "r2"}
+    search = make(cls, **failure, **own)
+    with pytest.raises((ValueError, ArithmeticError, KeyError)):
+        search.fit(X, y)
+    assert vars(search).keys() == search.get_params(deep=False).keys()
+    pickle.dumps(search.set_params(refit=True))
+    expected = make(cls, **own)
+    search.set_params(**expected.get_params(deep=False)).fit(X, y)
+    assert outcome(search) == outcome(expected.fit(X, y))
+
+
 def test_searches_are_silent_under_warnings_as_errors():
     program = """
 import sys

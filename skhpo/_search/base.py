@@ -6,7 +6,7 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 
 import numpy as np
@@ -127,9 +127,31 @@ class BaseSearch(BaseSearchCV):
             return None
         return set().union(*strategy.space.branches)
 
-    def _highest_is_best(self):
-        """Tell whether the candidate with the highest score will be the best one."""
+    def _highest_is_best(self, strategy):
+        """Tell whether the candidate with the highest score will be the best one.
+
+        Parameters
+        ----------
+        strategy : Strategy
+            In its initial state.
+        """
         return True
+
+    def _best_index(self, strategy, refit, refit_metric, results):
+        """Give the row of the best candidate; called once at the end of the search.
+
+        Parameters
+        ----------
+        strategy : Strategy
+            It has been told all trials.
+        refit : bool, str or callable
+            That of the search.
+        refit_metric : str
+            Name of the metric that decides.
+        results : dict of str to ndarray
+            ``cv_results_``, of complete candidates only if `refit` is callable.
+        """
+        return self._select_best_index(refit, refit_metric, results)
 
     def _keep(self, strategy):
         """Keep what the strategy has learnt; called once at the end of the search.
@@ -240,7 +262,7 @@ class BaseSearch(BaseSearchCV):
                 strategy.n_candidates,
                 n_splits,
                 metric,
-                shows_best=self._highest_is_best(),
+                shows_best=self._highest_is_best(strategy),
             )
             with one_interruption(), progress:
                 start = time.perf_counter()
@@ -262,12 +284,13 @@ class BaseSearch(BaseSearchCV):
                 multimetric = isinstance(scorer, MultimetricScorer)
                 self.scorer_ = scorer._scorers if multimetric else scorer
                 if outcome.interruption is not None:
-                    self._keep_what_there_is(outcome, n_splits, refit_metric, strategy)
+                    # Whatever is wrong with them, the interruption is what is raised.
+                    with suppress(Exception):
+                        self._keep_results(outcome, n_splits, refit_metric, strategy)
         if outcome.interruption is not None:
             raise outcome.interruption
         tasks.end_search()
-        self._set_results(outcome, n_splits, refit_metric)
-        self._keep(strategy)
+        self._keep_results(outcome, n_splits, refit_metric, strategy)
         if self.refit:
             self._refit(estimator, X, y, routed.estimator.fit, tasks)
         tasks.end()
@@ -279,7 +302,16 @@ class BaseSearch(BaseSearchCV):
             if name.endswith("_") and not name.startswith("_"):
                 delattr(self, name)
 
-    def _set_results(self, outcome, n_splits, refit_metric):
+    def _keep_results(self, outcome, n_splits, refit_metric, strategy):
+        """Set the attributes that hold results; none if there is no best candidate."""
+        try:
+            self._set_results(outcome, n_splits, refit_metric, strategy)
+            self._keep(strategy)
+        except BaseException:
+            self._forget()
+            raise
+
+    def _set_results(self, outcome, n_splits, refit_metric, strategy):
         """Set the attributes that hold results, from what the engine gives."""
         trials = outcome.trials
         n_complete = len(rows_of_complete(trials))
@@ -301,7 +333,7 @@ class BaseSearch(BaseSearchCV):
             refit_metric = self.refit
         limited = self.timeout is not None or self.fit_timeout is not None
         results = tabulate(trials, n_splits, self._format_results, limited=limited)
-        self._choose_best(results, trials, refit_metric)
+        self._choose_best(results, trials, refit_metric, strategy)
         self.cv_results_ = results
         self.n_splits_ = n_splits
         self.trials_ = trials
@@ -310,15 +342,6 @@ class BaseSearch(BaseSearchCV):
             trial.n_splits_done for trial in trials if trial.group == trial.number
         )
         self.stop_reason_ = outcome.reason
-
-    def _keep_what_there_is(self, outcome, n_splits, refit_metric, strategy):
-        """Set the results of a search that was interrupted, as far as there are any."""
-        try:
-            self._set_results(outcome, n_splits, refit_metric)
-            self._keep(strategy)
-        except Exception:
-            # Whatever is wrong with them, the interruption is what is raised.
-            self._forget()
 
     def _check_space(self, random_state, n_planned):
         """Raise for a space that is no good, before there is a file.
@@ -392,18 +415,18 @@ class BaseSearch(BaseSearchCV):
                 f" totalling {n_candidates * n_splits} fits"
             )
 
-    def _choose_best(self, results, trials, refit_metric):
+    def _choose_best(self, results, trials, refit_metric, strategy):
         """Set ``best_*`` where scikit-learn does."""
         if not self.refit and self.multimetric_:
             return
         rows = rows_of_complete(trials)
         if callable(self.refit) and len(rows) < len(trials):
             results = complete_rows(results, trials)
-            best = self._select_best_index(self.refit, refit_metric, results)
+            best = self._best_index(strategy, self.refit, refit_metric, results)
             self.best_index_ = rows[best]
             self.best_params_ = results["params"][best]
             return
-        self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+        self.best_index_ = self._best_index(strategy, self.refit, refit_metric, results)
         if not callable(self.refit):
             self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]

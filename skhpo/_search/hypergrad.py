@@ -280,7 +280,7 @@ class HypergradSearch(BaseSearch):
         self._check_something_smooth(space)
         scales = self._scales(space)
         ones = dict.fromkeys(itertools.chain(*scales), 1.0)
-        self._strategy = GradientStrategy(
+        return GradientStrategy(
             space,
             self.n_iter,
             self._smooth_names,
@@ -290,7 +290,6 @@ class HypergradSearch(BaseSearch):
             metric=self.refit if isinstance(self.refit, str) else None,
             shrinkage=self._make_shrinkage(scales),
         )
-        return self._strategy
 
     def _scales(self, space):
         """List the searched scales of each BlockScaler."""
@@ -325,18 +324,13 @@ class HypergradSearch(BaseSearch):
         strength = None if strength == "auto" else float(strength)
         return Shrinkage(groups, strength, required)
 
-    def _highest_is_best(self):
-        return self._strategy.shrinkage is None
+    def _highest_is_best(self, strategy):
+        return strategy.shrinkage is None
 
-    def __getstate__(self):
-        # While a fit runs, callbacks send the search to workers.
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_strategy"}
-
-    def _select_best_index(self, refit, refit_metric, results):
-        rows = self._strategy.contenders
-        if callable(refit) or not rows or not self._strategy.choices:
-            return super()._select_best_index(refit, refit_metric, results)
+    def _best_index(self, strategy, refit, refit_metric, results):
+        rows = strategy.contenders
+        if callable(refit) or not rows or not strategy.choices:
+            return self._select_best_index(refit, refit_metric, results)
         scores = results[f"mean_test_{refit_metric}"][rows]
         return rows[int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))]
 
@@ -344,7 +338,6 @@ class HypergradSearch(BaseSearch):
         choice = strategy.choices.get(getattr(self, "best_index_", None))
         if choice is not None:
             self.shrinkage_, self.optimism_ = choice
-        self.__dict__.pop("_strategy", None)
 
     def _smooth_names(self, params, names):
         estimator = clone(self.estimator).set_params(**clone(params, safe=False))
