@@ -42,6 +42,7 @@ from skhpo import (
     Real,
 )
 from skhpo.hypergradients.least_squares import RidgeEquations
+from skhpo.space import Space
 
 ALL = [GridSearch, RandomSearch, BayesSearch, HypergradSearch]
 DRAWING = ALL[1:]
@@ -888,6 +889,21 @@ def test_a_second_fit_leaves_nothing_of_the_first(first, second):
 def test_a_second_fit_is_that_of_a_new_search(cls):
     search = make(cls).fit(X[:20], y[:20])
     assert outcome(search.fit(X, y)) == outcome(make(cls).fit(X, y))
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("cls", ALL)
+def test_the_space_is_built_once(cls, recorded, tmp_path, monkeypatch):
+    built = []
+    init = Space.__init__
+
+    def count(self, *args, **kwargs):
+        built.append(self)
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(Space, "__init__", count)
+    make(cls, checkpoint=tmp_path / "fits" if recorded else None).fit(X, y)
+    assert len(built) == 1
 
 
 class Fails(Logged):

@@ -36,6 +36,7 @@ from skhpo._sklearn import (
     fit_context,
 )
 from skhpo.checkpoint import Checkpoint
+from skhpo.space import Space, check_names
 
 # Parameters that may change from one run to the next of a search with a checkpoint.
 # Of the splitter only the splits matter; a grid may grow, as candidates are known by
@@ -76,12 +77,23 @@ class BaseSearch(BaseSearchCV):
         "checkpoint": [str, os.PathLike, Checkpoint, None],
     }
 
+    # Which parameter says what may be tried.
+    _space_name = "param_distributions"
+
+    def _make_space(self):
+        """Build the space and check it; called once in each ``fit``."""
+        space = Space(getattr(self, self._space_name), name=self._space_name)
+        check_names(self.estimator, space)
+        return space
+
     @abstractmethod
-    def _make_strategy(self, random_state, n_planned):
-        """Check the space and build the strategy; called in each ``fit``.
+    def _make_strategy(self, space, random_state, n_planned):
+        """Build the strategy; called in each ``fit``.
 
         Parameters
         ----------
+        space : Space
+            Checked.
         random_state : int, RandomState instance or None
             That of the search, or of its first run.
         n_planned : int or None
@@ -95,11 +107,13 @@ class BaseSearch(BaseSearchCV):
             In its initial state.
         """
 
-    def _evaluation(self, scorer):
+    def _evaluation(self, space, scorer):
         """Choose options of the evaluator; called before the strategy is made.
 
         Parameters
         ----------
+        space : Space
+            Checked.
         scorer : callable
             As made by scikit-learn's ``check_scoring``, or the user's own.
 
@@ -214,7 +228,8 @@ class BaseSearch(BaseSearchCV):
         tasks = CallbackTasks(self, X, y, params.get("sample_weight"))
 
         estimator = clone(self.estimator)
-        options = self._evaluation(scorer)
+        space = self._make_space()
+        options = self._evaluation(space, scorer)
         random_state = getattr(self, "random_state", None)
         n_planned = getattr(self, "n_iter", None)
         # Instances of RandomState move on; a search that goes on has those from before.
@@ -222,9 +237,9 @@ class BaseSearch(BaseSearchCV):
         journal = None
         # Candidates first: cv may draw from the same instance.
         if self.checkpoint is None:
-            strategy = self._make_strategy(random_state, n_planned)
+            strategy = self._make_strategy(space, random_state, n_planned)
         else:
-            self._check_space(random_state, n_planned)
+            self._check_strategy(space, random_state, n_planned)
         indices = self._draw_splits(X, y, routed.splitter.split)
         if self.checkpoint is not None:
             own = {"estimator": estimator, "random_state": before}
@@ -232,7 +247,7 @@ class BaseSearch(BaseSearchCV):
         with journal or nullcontext():
             if journal is not None:
                 seed = journal.seed if random_state is None else before
-                strategy = self._make_strategy(seed, journal.n_iter)
+                strategy = self._make_strategy(space, seed, journal.n_iter)
                 if self.verbose > 0:
                     print(f"{journal.path}: {journal.n_recorded} fits are recorded")
             n_splits = len(indices)
@@ -343,15 +358,16 @@ class BaseSearch(BaseSearchCV):
         )
         self.stop_reason_ = outcome.reason
 
-    def _check_space(self, random_state, n_planned):
-        """Raise for a space that is no good, before there is a file.
+    def _check_strategy(self, space, random_state, n_planned):
+        """Raise for what no strategy can be made of, before there is a file.
 
         An instance of RandomState is drawn from as by a search without a checkpoint.
         """
+        # None would draw from the global generator, to no end.
+        random_state = 0 if random_state is None else random_state
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # None would draw from the global generator, to no end.
-            self._make_strategy(0 if random_state is None else random_state, n_planned)
+            self._make_strategy(space, random_state, n_planned)
 
     def _open_checkpoint(self, X, y, fit_params, indices, own):
         """Open the file of this search, new or to be resumed.

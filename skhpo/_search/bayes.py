@@ -5,7 +5,6 @@ import numpy as np
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import Count
 from skhpo._sklearn import HasMethods, StrOptions
-from skhpo.space import Space, check_names
 from skhpo.strategies.bayes import BayesStrategy
 
 
@@ -239,14 +238,12 @@ class BayesSearch(BaseSearch):
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
 
-    def _make_strategy(self, random_state, n_planned):
+    def _make_strategy(self, space, random_state, n_planned):
         if isinstance(self.surrogate, type):
             name = self.surrogate.__name__
             raise TypeError(
                 f"surrogate = {name} is a class; give an instance, {name}()."
             )
-        space = Space(self.param_distributions)
-        check_names(self.estimator, space)
         return BayesStrategy(
             space,
             self.n_iter,

@@ -4,7 +4,6 @@ import numpy as np
 
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import REUSE
-from skhpo.space import Space, check_names
 from skhpo.strategies.grid import GridStrategy
 
 # A grid above this is a mistake unless something ends the search before its last
@@ -135,6 +134,7 @@ class GridSearch(BaseSearch):
     'all candidates evaluated'
     """
 
+    _space_name = "param_grid"
     _parameter_constraints = {
         **BaseSearch._parameter_constraints,
         "param_grid": [dict, list],
@@ -176,9 +176,7 @@ class GridSearch(BaseSearch):
         self.reuse = reuse
         self.param_grid = param_grid
 
-    def _make_strategy(self, random_state, n_planned):
-        space = Space(self.param_grid, name="param_grid")
-        check_names(self.estimator, space)
+    def _make_strategy(self, space, random_state, n_planned):
         strategy = GridStrategy(space)
         if space.n_rows > MAX_UNBOUNDED_ROWS and not self._may_be_stopped():
             raise ValueError(

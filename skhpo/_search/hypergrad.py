@@ -22,7 +22,7 @@ from skhpo.hypergradients.differentiate import (
 )
 from skhpo.hypergradients.losses import loss_of
 from skhpo.preprocessing import BlockScaler
-from skhpo.space import Real, Space, check_names
+from skhpo.space import Real
 from skhpo.strategies._shrinkage import Shrinkage
 from skhpo.strategies.gradient import GradientStrategy
 
@@ -274,10 +274,12 @@ class HypergradSearch(BaseSearch):
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
 
-    def _make_strategy(self, random_state, n_planned):
-        space = Space(self.param_distributions)
-        check_names(self.estimator, space)
+    def _make_space(self):
+        space = super()._make_space()
         self._check_something_smooth(space)
+        return space
+
+    def _make_strategy(self, space, random_state, n_planned):
         scales = self._scales(space)
         ones = dict.fromkeys(itertools.chain(*scales), 1.0)
         return GradientStrategy(
@@ -369,8 +371,7 @@ class HypergradSearch(BaseSearch):
             "Real(1e-3, 1e3, log=True), or use BayesSearch, RandomSearch or GridSearch."
         )
 
-    def _evaluation(self, scorer):
-        space = Space(self.param_distributions)
+    def _evaluation(self, space, scorer):
         names, curves = set(), {}
         for branch in space.branches:
             free, _ = _split(branch)

@@ -5,7 +5,6 @@ import numpy as np
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import REUSE, Count
 from skhpo._sklearn import StrOptions
-from skhpo.space import Space, check_names
 from skhpo.strategies.random import RandomStrategy
 
 
@@ -197,9 +196,7 @@ class RandomSearch(BaseSearch):
         self.checkpoint = checkpoint
         self.reuse = reuse
 
-    def _make_strategy(self, random_state, n_planned):
-        space = Space(self.param_distributions)
-        check_names(self.estimator, space)
+    def _make_strategy(self, space, random_state, n_planned):
         return RandomStrategy(
             space, self.n_iter, random_state, self.design, n_planned=n_planned
         )
