@@ -164,7 +164,9 @@ class HypergradSearch(BaseSearch):
         ``errors`` (tracebacks by split) and ``group`` (its own row).
     stop_reason_ : str
         Why the search ended, such as "converged: the next step promises less than
-        0.01 % of the loss" or "n_iter candidates evaluated".
+        0.01 % of the loss" or "n_iter candidates evaluated". Where scales are shrunk it
+        ends with the strengths that were not tried, or not on all splits, such as
+        "; not tried to the end: shrinkage = 0.1, 0.01".
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int
@@ -173,13 +175,18 @@ class HypergradSearch(BaseSearch):
     search_time_ : float
         Seconds that the search took, the refit not counted.
     shrinkage_ : float
-        How strongly the scales of the best candidate were shrunk; infinite for one
-        common scale. Only if scales are shrunk.
+        How strongly the scales of the best candidate were shrunk: infinite for one
+        common scale, with which the search begins, so also where it ended too soon for
+        anything else; 0 for a candidate without such scales. With a callable `refit`,
+        the strength at which the search came by its row; without a best candidate,
+        that of the least smooth loss. Only if scales are shrunk.
     optimism_ : float
         By how much the best candidate's smooth loss is too small, as far as left-out
         splits tell: the mean loss of each split, left out of a search with the same
-        strength, minus the best candidate's. NaN if it was not measured, as
-        ``shrinkage`` is a number or ``n_iter`` too small. Only if scales are shrunk.
+        strength, minus the best candidate's. NaN if it was not measured: where
+        ``shrinkage`` is a number, the search ended before all splits had been left out
+        (``stop_reason_`` says so), or a callable `refit` chose the row. Only if scales
+        are shrunk.
 
     See Also
     --------
@@ -337,9 +344,12 @@ class HypergradSearch(BaseSearch):
         return rows[int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))]
 
     def _keep(self, strategy):
-        choice = strategy.choices.get(getattr(self, "best_index_", None))
-        if choice is not None:
-            self.shrinkage_, self.optimism_ = choice
+        if strategy.shrinkage is None:
+            return
+        choice = strategy.choice(getattr(self, "best_index_", None))
+        self.shrinkage_, self.optimism_ = choice
+        if strategy.untried not in self.stop_reason_:
+            self.stop_reason_ += strategy.untried
 
     def _smooth_names(self, params, names):
         estimator = clone(self.estimator).set_params(**clone(params, safe=False))

@@ -47,12 +47,12 @@ class Shrinkage(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """How much a search over scales has chosen to shrink them.
+    """How strongly the scales of a row were shrunk.
 
     Parameters
     ----------
     strength : float
-        tau.
+        tau; 0 for none.
     optimism : float
         Mean loss of the splits, each left out of a search of its own, minus that of the
         candidate; NaN where it was not measured.
@@ -60,6 +60,40 @@ class Choice(NamedTuple):
 
     strength: float
     optimism: float = np.nan
+
+
+class Standing:
+    """How far the search over the scales of one combination has come.
+
+    Parameters
+    ----------
+    strength : float or None
+        tau; None chooses it.
+
+    Attributes
+    ----------
+    descents : list of Descent
+        Those among which the best counts.
+    optimism : float
+        Of the best one.
+    untried : list of float
+        Strengths that have not been tried to the end.
+    """
+
+    def __init__(self, strength):
+        self.descents = []
+        self.optimism = np.nan
+        self.untried = [np.inf, *LADDER] if strength is None else [strength]
+
+    @property
+    def best(self):
+        """Descent or None: The one with the least loss."""
+        found = (descent for descent in self.descents if descent.candidate)
+        return min(found, key=lambda descent: descent.loss, default=None)
+
+    def tried(self, strength):
+        """Strike a strength off."""
+        self.untried = [tau for tau in self.untried if tau != strength]
 
 
 class Free:
@@ -166,7 +200,7 @@ class Tied:
 
 
 class Spread:
-    """The term that shrinks: ``weight * mean(v**2)``.
+    """The term that shrinks: ``strength * unit * mean(v**2)``.
 
     Parameters
     ----------
@@ -174,15 +208,18 @@ class Spread:
         The hyperparameters.
     groups : list of tuple of str
         Names of the scales.
-    weight : float
-        Of the term, in units of the loss.
+    strength : float
+        tau.
+    unit : float
+        Size of the loss with one common scale.
     """
 
-    def __init__(self, dimensions, groups, weight):
+    def __init__(self, dimensions, groups, strength, unit):
+        self.strength = strength
         names = list(dimensions)
         self._dimensions = list(dimensions.values())
         self._groups = [[names.index(name) for name in group] for group in groups]
-        self._weight = weight / sum(map(len, groups))
+        self._weight = strength * unit / sum(map(len, groups))
 
     def __call__(self, u):
         """Give the value at a point, and the gradient, of shape (d,)."""

@@ -7,7 +7,15 @@ import warnings
 import numpy as np
 
 from skhpo.strategies._descent import CONVERGED, descend, descend_many
-from skhpo.strategies._shrinkage import LADDER, Choice, Free, Spread, Tied, choose
+from skhpo.strategies._shrinkage import (
+    LADDER,
+    Choice,
+    Free,
+    Spread,
+    Standing,
+    Tied,
+    choose,
+)
 from skhpo.strategies.bayes import BayesStrategy
 
 # Rows that a descent should have for itself; where combinations of the other
@@ -70,9 +78,9 @@ class GradientStrategy:
         self._rows = {}  # key -> row
         self._descent = None
         self.shrinkage = shrinkage
-        self._chosen = []  # descent and choice, for each combination
-        self._aside, self._of_shrunk = False, set()
+        self._strengths = {}  # key -> how strongly its descent shrinks
         arms = self._arms(n_planned or n_iter)
+        self._standings = self._begin_shrinking(arms or [])
         if arms is None:
             if shrinkage is not None:
                 self._cannot_shrink(
@@ -90,10 +98,21 @@ class GradientStrategy:
                 current=current,
                 n_planned=n_planned,
             )
+            self.shrinkage = None
             self._descents = self._modelled()
         else:
             self._model = None
             self._descents = self._enumerated(arms)
+            if not self._standings:
+                self.shrinkage = None
+
+    def _begin_shrinking(self, arms):
+        """Give those of the combinations that have scales to shrink a standing."""
+        return {
+            number: Standing(self.shrinkage.strength)
+            for number, (_, dimensions) in enumerate(arms)
+            if self._groups(dimensions)
+        }
 
     def _cannot_shrink(self, why):
         if self.shrinkage.required:
@@ -103,18 +122,55 @@ class GradientStrategy:
     @property
     def exhausted_reason(self):
         """Why there is no further candidate."""
+        reason = self._reason
         if len(self._seen) >= self.n_candidates:
-            return "n_iter candidates evaluated"
-        return self._reason
+            reason = "n_iter candidates evaluated"
+        elif reason == SHRUNK and self.untried:
+            reason = "n_iter candidates shared out"
+        return reason and reason + self.untried
+
+    @property
+    def untried(self):
+        """str: What to add to a reason where strengths were not tried to the end."""
+        untried = {tau for s in self._standings.values() for tau in s.untried}
+        if not untried:
+            return ""
+        names = ", ".join(f"{tau:g}" for tau in sorted(untried, reverse=True))
+        return f"; not tried to the end: shrinkage = {names}"
 
     @property
     def choices(self):
-        """dict of int to Choice: Rows that searches over shrunk scales have chosen."""
-        return {
-            self._rows[descent.candidate.key]: choice
-            for descent, choice in self._chosen
-            if descent.candidate is not None
-        }
+        """dict of int to Choice: Rows that searches over shrunk scales have chosen.
+
+        That of the least loss comes first.
+        """
+        found = [(s.best, s.optimism) for s in self._standings.values() if s.best]
+        choices = {}
+        for descent, optimism in sorted(found, key=lambda pair: pair[0].loss):
+            key = descent.candidate.key
+            ended = descent.reason is not None
+            strength = descent.strength if ended else self._strengths[key]
+            choices[self._rows[key]] = Choice(strength, optimism)
+        return choices
+
+    def choice(self, row=None):
+        """Tell how strongly the scales of a row were shrunk.
+
+        Parameters
+        ----------
+        row : int or None
+            None for the chosen one of the least loss.
+
+        Returns
+        -------
+        Choice
+            That of the search which chose the row, else of that which came by it.
+        """
+        choices = self.choices
+        if row is None:
+            return next(iter(choices.values()), Choice(np.nan))
+        key = next(key for key, number in self._rows.items() if number == row)
+        return choices.get(row, Choice(self._strengths[key]))
 
     @property
     def contenders(self):
@@ -126,7 +182,7 @@ class GradientStrategy:
         return [
             row
             for key, row in self._rows.items()
-            if row in chosen or key not in self._of_shrunk
+            if row in chosen or not self._strengths[key]
         ]
 
     def _arms(self, n_iter):
@@ -153,9 +209,8 @@ class GradientStrategy:
             share = -(-left // (len(arms) - number))
             groups = self._groups(dimensions)
             if groups:
-                self._aside = True
-                yield from self._shrunk(fixed, dimensions, groups, share)
-                self._aside = False
+                standing = self._standings[number]
+                yield from self._shrunk(fixed, dimensions, groups, share, standing)
             else:
                 yield from self._from(fixed, Free(dimensions), share)
         self._reason = self._reason or "search space exhausted"
@@ -166,8 +221,10 @@ class GradientStrategy:
         groups = [tuple(n for n in names if n in dimensions) for names in groups]
         return [names for names in groups if len(names) > 1]
 
-    def _from(self, fixed, axes, n_rows):
+    def _from(self, fixed, axes, n_rows, begun=None):
         """Yield a descent from the current values, another if it ends at a bound.
+
+        Each is added to those that have begun, if there is a list of them.
 
         Returns
         -------
@@ -175,21 +232,24 @@ class GradientStrategy:
             The better one.
         """
         first = {name: self._start(name, d) for name, d in axes.dimensions.items()}
+        begun = [] if begun is None else begun
         start, first = axes.start(first)
         descent = Descent(self, fixed, axes, start, n_rows, {**fixed, **first})
+        begun.append(descent)
         yield descent
         self._reason = descent.reason or self._reason
         if descent.reason not in (CONVERGED, None):
             # Another valley may lie on the other side.
             other = np.where(descent.best > 0.5, 0.25, 0.75)
             again = Descent(self, fixed, axes, other, n_rows - descent.n_rows)
+            begun.append(again)
             yield again
             if again.loss < descent.loss:
                 self._reason = again.reason or self._reason
                 return again
         return descent
 
-    def _shrunk(self, fixed, dimensions, groups, n_rows):
+    def _shrunk(self, fixed, dimensions, groups, n_rows, standing):
         """Yield descents over scales that are shrunk, ever less.
 
         For each strength there is one for all splits, and one for each split left out,
@@ -202,18 +262,22 @@ class GradientStrategy:
             return n_rows - (len(self._seen) - n_before)
 
         free = Free(dimensions)
-        whole = yield from self._from(fixed, Tied(dimensions, groups), n_rows)
-        self._chosen.append((whole, Choice(np.inf)))
+        tied = Tied(dimensions, groups)
+        whole = yield from self._from(fixed, tied, n_rows, standing.descents)
+        if whole.reason is not None:
+            standing.tried(np.inf)
         strength = self.shrinkage.strength
         if strength == np.inf or not np.isfinite(whole.loss):
             return
         unit = abs(whole.loss)
         if strength is not None:
-            spread = Spread(dimensions, groups, strength * unit)
+            spread = Spread(dimensions, groups, strength, unit)
             whole = whole.onward(free, left(), spread=spread)
-            self._chosen[-1] = whole, Choice(strength)
+            standing.descents.insert(0, whole)
             yield whole
             self._reason = whole.reason
+            if whole.reason is not None:
+                standing.tried(strength)
             return
 
         n_splits = len(whole.split_losses)
@@ -231,7 +295,7 @@ class GradientStrategy:
         wholes, left_out, learnt = [whole], [], []
         for strength in (np.inf, *LADDER):
             if strength < np.inf:
-                spread = Spread(dimensions, groups, strength * unit)
+                spread = Spread(dimensions, groups, strength, unit)
                 whole = whole.onward(free, left(), spread=spread, learnt=learnt)
                 wholes.append(whole)
                 yield whole
@@ -244,9 +308,9 @@ class GradientStrategy:
             left_out.append([part.split_losses[k] for k, part in enumerate(parts)])
             tuned = np.array([descent.split_losses for descent in wholes])
             best = choose(np.array(left_out), tuned)
-            optimism = np.mean(left_out[best]) - np.mean(tuned[best])
-            strength = (np.inf, *LADDER)[best]
-            self._chosen[-1] = wholes[best], Choice(strength, float(optimism))
+            standing.descents = [wholes[best]]
+            standing.optimism = float(np.mean(left_out[best]) - np.mean(tuned[best]))
+            standing.tried(strength)
         self._reason = SHRUNK
 
     def _start(self, name, dimension):
@@ -277,7 +341,8 @@ class GradientStrategy:
 
     def ask(self, n):
         """Propose the next point of the descent; nothing while it is not told."""
-        while len(self._seen) < self.n_candidates:
+        # Where scales are shrunk, what is known may decide among strengths.
+        while self.shrinkage or len(self._seen) < self.n_candidates:
             if self._descent is None:
                 self._descent = next(self._descents, None)
                 if self._descent is None:
@@ -285,10 +350,11 @@ class GradientStrategy:
             candidate = self._descent.next()
             if candidate is None:
                 self._descent = None
+            elif len(self._seen) >= self.n_candidates:
+                break
             elif candidate.key not in self._seen:
                 self._seen[candidate.key] = None
-                if self._aside:
-                    self._of_shrunk.add(candidate.key)
+                self._strengths[candidate.key] = self._descent.strength
                 return [candidate]
         return []
 
@@ -298,6 +364,8 @@ class GradientStrategy:
             derivatives = tuple(split.derivative for split in trial.splits)
             self._seen[trial.candidate.key] = derivatives
             self._rows[trial.candidate.key] = trial.number
+        if self._descent is not None:
+            self._descent.learn()
         if self._model is not None:
             self._model.tell(trials)
 
@@ -342,6 +410,8 @@ class Descent:
         The candidate there.
     visited : list of tuple (ndarray of shape (d,), Candidate)
         Where it was.
+    strength : float
+        How strongly it shrinks scales; infinite where they are tied, 0 for not at all.
     reason : str or None
         Why it ended; None while it has not, or where it had no candidates left.
     """
@@ -366,6 +436,10 @@ class Descent:
         self.loss = np.inf
         self.candidate = None
         self.visited = []
+        self.strength = np.inf if isinstance(axes, Tied) else 0.0
+        if spread is not None:
+            self.strength = spread.strength
+        self._ended = False
         self._strategy = strategy
         self._fixed = fixed
         self._axes = axes
@@ -382,7 +456,17 @@ class Descent:
 
     def next(self):
         """Give the next candidate; None at the end."""
-        while (known := self._strategy.known(self._next)) is not None:
+        self.learn()
+        if self._ended:
+            return None
+        self.n_rows += 1
+        return self._next
+
+    def learn(self):
+        """Go on as far as losses and slopes are known."""
+        while (
+            not self._ended and (known := self._strategy.known(self._next)) is not None
+        ):
             self.visited.append((self._u, self._next))
             f, g = self._value(self._u, known)
             if f < self.loss:
@@ -392,12 +476,12 @@ class Descent:
                 self._u = self._search.send((f, g, curve))
             except StopIteration as stop:
                 self.reason = stop.value
-                return None
+                self._ended = True
+                return
             if self.n_rows >= self._max_rows:
-                return None
+                self._ended = True
+                return
             self._next = self._strategy.space.setting(self._params())
-        self.n_rows += 1
-        return self._next
 
     @property
     def split_losses(self):

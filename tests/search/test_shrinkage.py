@@ -1,6 +1,7 @@
 """Many scales of a BlockScaler, shrunk as much as it takes."""
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -87,7 +88,88 @@ def test_a_callable_refit_chooses_for_itself():
 
     search = ridge(shrinkage="auto", refit=first, n_iter=10).fit(X, y)
     assert search.best_index_ == 0
-    assert not hasattr(search, "optimism_")
+    # Of a row that it has not chosen itself, the search knows what led to it.
+    assert search.shrinkage_ == np.inf
+    assert np.isnan(search.optimism_)
+
+
+@pytest.mark.parametrize("n_iter", [1, 2, 3])
+@pytest.mark.parametrize("shrinkage", ["auto", None, 0.1, np.inf])
+def test_a_search_that_ends_at_once_says_how_far_it_came(shrinkage, n_iter):
+    search = ridge(shrinkage=shrinkage, n_iter=n_iter).fit(X, y)
+    assert search.n_candidates_ == n_iter
+    assert search.shrinkage_ == np.inf
+    assert np.isnan(search.optimism_)
+    mean = [losses(trial).mean() for trial in search.trials_]
+    assert search.best_index_ == np.argmin(mean)
+    strengths = {0.1: "0.1", np.inf: "inf"}.get(shrinkage, "inf, 10, 1, 0.1, 0.01")
+    end = f"n_iter candidates evaluated; not tried to the end: shrinkage = {strengths}"
+    assert search.stop_reason_ == end
+
+
+def test_the_default_n_iter_names_what_it_leaves_untried():
+    search = ridge(shrinkage="auto", n_iter=50).fit(X, y)
+    assert search.stop_reason_.startswith("n_iter candidates evaluated; not tried")
+    assert search.stop_reason_.endswith(", 0.1, 0.01")
+    assert np.isfinite(search.optimism_)
+
+
+def test_a_timeout_leaves_what_there_is(tmp_path):
+    def score(estimator, X, y):
+        with (tmp_path / "scored").open("a+") as file:
+            file.write("1")
+            if file.tell() > 10:
+                time.sleep(60)
+        return estimator.score(X, y)
+
+    search = ridge(shrinkage="auto", scoring=score, smooth_scoring="r2", n_iter=2)
+    search.set_params(checkpoint=tmp_path / "fits").fit(X, y)
+    # What is recorded is recalled; there is no time for more.
+    search.set_params(n_iter=300, timeout=0.5).fit(X, y)
+    assert search.n_candidates_ == 2
+    assert search.shrinkage_ == np.inf
+    assert np.isnan(search.optimism_)
+    assert search.stop_reason_ == (
+        "timeout reached; not tried to the end: shrinkage = inf, 10, 1, 0.1, 0.01"
+    )
+
+
+@pytest.mark.parametrize("shrinkage", ["auto", 0.1])
+def test_an_interruption_leaves_what_there_is(shrinkage):
+    calls = []
+
+    def score(estimator, X, y):
+        calls.append(estimator)
+        if len(calls) > 12:
+            raise KeyboardInterrupt
+        return estimator.score(X, y)
+
+    search = ridge(shrinkage=shrinkage, scoring=score, smooth_scoring="r2")
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, y)
+    assert search.n_candidates_ == 2
+    assert search.shrinkage_ == np.inf
+    assert np.isnan(search.optimism_)
+    assert search.stop_reason_.startswith("interrupted; not tried to the end: shr")
+
+
+def test_without_a_best_candidate_it_is_that_of_the_least_loss(automatic):
+    search = ridge(
+        shrinkage="auto", scoring=[MSE, "r2"], refit=False, smooth_scoring=MSE
+    ).fit(X, y)
+    assert not hasattr(search, "best_index_")
+    assert search.shrinkage_ == automatic.shrinkage_
+    assert search.optimism_ == automatic.optimism_
+
+
+def test_the_best_candidate_may_have_no_scales_to_shrink():
+    space_without = [{**space(40)}, {"blockscaler": ["passthrough"]}]
+    search = ridge(n_iter=40, cv=3).set_params(param_distributions=space_without)
+    noise = np.random.default_rng(0).normal(size=len(y))
+    search.set_params(refit=lambda results: len(results["params"]) - 1).fit(X, noise)
+    assert "blockscaler" in search.best_params_
+    assert search.shrinkage_ == 0
+    assert np.isnan(search.optimism_)
 
 
 def test_workers_do_not_matter(automatic):
@@ -163,8 +245,16 @@ def test_what_cannot_be_shrunk_is_refused(search, message):
 
 @pytest.mark.parametrize(("search", "message"), IMPOSSIBLE)
 def test_what_is_not_shrunk_unasked_is_said(search, message):
+    search = clone(search)
     with pytest.warns(UserWarning, match=message):
-        clone(search).fit(X, y)
+        search.fit(X, y)
+    if message == "set shrinkage=0":
+        assert not hasattr(search, "shrinkage_")
+        assert not hasattr(search, "optimism_")
+        assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+    else:
+        assert search.shrinkage_ == np.inf
+        assert np.isnan(search.optimism_)
 
 
 def outer_losses(shrinkage, seed):

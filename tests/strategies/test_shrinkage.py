@@ -39,7 +39,7 @@ def difference(function, u, h=1e-5):
 @settings(deadline=None, max_examples=50)
 @given(INSIDE)
 def test_the_slope_of_the_term_is_that_of_differences(u):
-    spread = Spread(DIMENSIONS, GROUPS, 3.0)
+    spread = Spread(DIMENSIONS, GROUPS, 3.0, 1.0)
     value, slope = spread(u)
     expected = difference(lambda u: spread(u)[0], u)
     np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-5)
@@ -56,7 +56,7 @@ def test_the_slope_of_the_term_is_that_of_differences(u):
 @given(INSIDE)
 def test_its_curvature_is_that_of_differences_where_axes_are_logarithmic(u):
     dimensions = {n: d for n, d in DIMENSIONS.items() if n != "c"}
-    spread = Spread(dimensions, [("a", "b", "d")], 3.0)
+    spread = Spread(dimensions, [("a", "b", "d")], 3.0, 1.0)
     expected = difference(lambda u: spread(u)[1], u[:4])
     found = spread.hessian(u[:4])
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
@@ -195,6 +195,10 @@ def evaluate(number, candidate, centres, names):
     return Trial(number, candidate, tuple(splits), number)
 
 
+def loss_of(trial):
+    return np.mean([split.derivative.loss for split in trial.splits])
+
+
 def search(centres, strength, n_iter=500, extra=()):
     names = [f"s{j}" for j in range(centres.shape[1])]
     spec = {**dict.fromkeys(names, Real(1e-3, 1e3, log=True)), **dict(extra)}
@@ -270,11 +274,54 @@ def test_the_optimism_is_that_of_searches_without_a_split():
 def test_whenever_it_ends_there_is_a_choice_among_no_more_than_n_iter(n_iter):
     strategy, trials, chosen = search(CLEAR, None, n_iter)
     assert len(trials) <= n_iter
-    assert len(chosen) <= 1
-    if n_iter >= 8:
-        assert strategy.contenders == list(chosen)
+    ((row, (choice, _)),) = chosen.items()
+    assert strategy.contenders == [row]
+    assert strategy.choice(row) == strategy.choice() == choice
+    if n_iter <= 3:
+        assert choice.strength == np.inf
+        assert row == min(range(n_iter), key=lambda k: loss_of(trials[k]))
+    assert np.isnan(choice.optimism) == (n_iter < 3)
     if n_iter == 1:
-        assert strategy.contenders == []
+        assert strategy.exhausted_reason == (
+            "n_iter candidates evaluated; not tried to the end: "
+            "shrinkage = inf, 10, 1, 0.1, 0.01"
+        )
+
+
+def test_strengths_are_untried_until_all_their_descents_have_ended():
+    every, left = [np.inf, 10, 1, 0.1, 0.01], []
+    for n_iter in range(1, 40):
+        strategy, trials, _ = search(CLEAR, None, n_iter)
+        reason = strategy.exhausted_reason
+        names = reason.partition("shrinkage = ")[2]
+        left.append([float(name) for name in names.split(", ") if name])
+        assert left[-1] == every[5 - len(left[-1]) :]
+        assert reason.startswith("n_iter") == (len(trials) == n_iter)
+        assert left[-1] == [] or len(trials) == n_iter
+    assert [len(names) for names in left] == sorted(map(len, left), reverse=True)
+    assert [len(names) for names in (left[0], left[-1])] == [5, 0]
+
+
+@pytest.mark.parametrize("strength", [0.1, 3.0])
+def test_a_given_strength_is_that_of_the_row_once_it_was_reached(strength):
+    found, untried = [], []
+    for n_iter in range(1, 15):
+        strategy, trials, chosen = search(CLEAR, strength, n_iter)
+        ((row, (choice, _)),) = chosen.items()
+        common = len(set(trials[row].params.values())) == 1
+        assert choice.strength == (np.inf if common else strength)
+        untried.append(f"shrinkage = {strength:g}" in strategy.exhausted_reason)
+        found.append(choice.strength)
+    assert untried == sorted(untried, reverse=True)
+    assert untried[0] and not untried[-1]
+    assert set(found) == {np.inf, strength}
+
+
+def test_a_row_that_no_search_has_chosen_has_the_strength_that_led_to_it():
+    strategy, trials, _ = search(CLEAR, 0.1)
+    strengths = [strategy.choice(row).strength for row in range(len(trials))]
+    common = [len(set(trial.params.values())) == 1 for trial in trials]
+    assert strengths == [np.inf if same else 0.1 for same in common]
 
 
 def test_names_do_not_matter():
