@@ -26,6 +26,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -228,6 +229,65 @@ def test_a_bad_parameter_of_one_search_is_refused_by_name(cls, name, value):
     if isinstance(value, dict):
         shown = "alpha"
     refused(make(cls, **{name: value}), name, shown)
+
+
+def of_one_too_few(f, y):
+    return 0.0, f
+
+
+def of_a_scorer(estimator, X, y):
+    return 0.0
+
+
+def of_another_shape(f, y, s):
+    return 0.0, np.zeros(3)
+
+
+def of_many_values(f, y, s):
+    return f - y, f - y
+
+
+def of_no_number(f, y, s):
+    return "small", f
+
+
+def of_an_error(f, y, s):
+    raise ArithmeticError("no loss")
+
+
+@pytest.mark.parametrize(
+    "loss, found",
+    [
+        (of_one_too_few, "TypeError"),
+        (of_a_scorer, "TypeError"),
+        (of_another_shape, "shapes () and (3,)"),
+        (of_many_values, "shapes (30, 1) and (30, 1)"),
+        (of_no_number, "'small'"),
+        (of_an_error, "ArithmeticError: no loss"),
+        (mean_squared_error, "TypeError"),
+    ],
+)
+def test_an_own_loss_that_gives_no_slope_is_refused_before_any_fit(loss, found):
+    search = make(HypergradSearch, smooth_scoring=loss)
+    refused(search, f"smooth_scoring = {loss!r}", "loss(f, y, s)", found, "Correct it")
+
+
+@pytest.mark.parametrize(
+    "name, value, todo",
+    [
+        ("smooth_scoring", "acuracy", "Did you mean 'accuracy'"),
+        ("smooth_scoring", "accuracy", "such as 'neg_mean_squared_error'"),
+        ("smooth_scoring", "neg_max_error", "Known are"),
+        ("smooth_scoring", 7, "such as 'neg_log_loss'"),
+        ("smooth_scoring", ["r2"], "such as 'neg_log_loss'"),
+        ("check_gradient", "yes", "Set it to True"),
+        ("check_gradient", None, "Set it to True"),
+        ("check_gradient", 1, "Set it to True"),
+    ],
+)
+def test_a_bad_parameter_of_the_descent_is_refused_with_what_to_do(name, value, todo):
+    search = make(HypergradSearch, **{name: value})
+    refused(search, name, repr(value), todo)
 
 
 # Spaces that no search can take.

@@ -107,7 +107,7 @@ class BaseSearch(BaseSearchCV):
             In its initial state.
         """
 
-    def _evaluation(self, space, scorer):
+    def _evaluation(self, space, scorer, y):
         """Choose options of the evaluator; called before the strategy is made.
 
         Parameters
@@ -116,6 +116,8 @@ class BaseSearch(BaseSearchCV):
             Checked.
         scorer : callable
             As made by scikit-learn's ``check_scoring``, or the user's own.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs) or None
+            Target of the search.
 
         Returns
         -------
@@ -229,7 +231,7 @@ class BaseSearch(BaseSearchCV):
 
         estimator = clone(self.estimator)
         space = self._make_space()
-        options = self._evaluation(space, scorer)
+        options = self._evaluation(space, scorer, y)
         random_state = getattr(self, "random_state", None)
         n_planned = getattr(self, "n_iter", None)
         # Instances of RandomState move on; a search that goes on has those from before.

@@ -1,4 +1,4 @@
-"""What a name that scikit-learn does not know most likely means."""
+"""What to do about a value that scikit-learn refuses."""
 
 import difflib
 import reprlib
@@ -21,6 +21,24 @@ def hint_at_scorers(scoring):
     except ValueError as error:
         if hint := _scoring_hint(scoring):
             error.args = (f"{error}{hint}",)
+        raise
+
+
+@contextmanager
+def hint_at_parameters(hints):
+    """Add to scikit-learn's error about a parameter within the block what to do.
+
+    Parameters
+    ----------
+    hints : dict of str to str
+        A sentence for each parameter.
+    """
+    try:
+        yield
+    except ValueError as error:
+        for name, hint in hints.items():
+            if str(error).startswith(f"The {name!r} parameter of "):
+                error.args = (f"{error} {hint}",)
         raise
 
 

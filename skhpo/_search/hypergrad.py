@@ -11,7 +11,7 @@ from sklearn.metrics import get_scorer
 from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import Count
-from skhpo._search.hints import hint_at_scorers
+from skhpo._search.hints import hint_at_parameters, hint_at_scorers
 from skhpo._sklearn import Interval, MultimetricScorer, StrOptions
 from skhpo.hypergradients import TABLE
 from skhpo.hypergradients.differentiate import (
@@ -20,7 +20,7 @@ from skhpo.hypergradients.differentiate import (
     differentiable,
     requested,
 )
-from skhpo.hypergradients.losses import loss_of
+from skhpo.hypergradients.losses import check_loss, loss_of
 from skhpo.preprocessing import BlockScaler
 from skhpo.space import Real
 from skhpo.strategies._shrinkage import Shrinkage
@@ -32,6 +32,11 @@ _N_CHECKED = 1000
 _N_CURVE = 11
 # So many scales of one BlockScaler learn the held-out parts by heart.
 _MANY_SCALES = 8
+_HINTS = {
+    "smooth_scoring": "Name the scorer that a smooth loss belongs to, such as "
+    "'neg_log_loss', give a callable loss(f, y, s), or leave it out.",
+    "check_gradient": "Set it to True to compare slopes with fits, else to False.",
+}
 
 
 class HypergradSearch(BaseSearch):
@@ -281,6 +286,10 @@ class HypergradSearch(BaseSearch):
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
 
+    def _validate_params(self):
+        with hint_at_parameters(_HINTS):
+            super()._validate_params()
+
     def _make_space(self):
         space = super()._make_space()
         self._check_something_smooth(space)
@@ -381,7 +390,7 @@ class HypergradSearch(BaseSearch):
             "Real(1e-3, 1e3, log=True), or use BayesSearch, RandomSearch or GridSearch."
         )
 
-    def _evaluation(self, space, scorer):
+    def _evaluation(self, space, scorer, y):
         names, curves = set(), {}
         for branch in space.branches:
             free, _ = _split(branch)
@@ -392,7 +401,7 @@ class HypergradSearch(BaseSearch):
                 curves[name] = [branch[name].from_unit(u) for u in places]
         differentiate = Differentiator(
             sorted(names),
-            self._smooth_loss(scorer),
+            self._smooth_loss(scorer, y),
             curves=curves,
             weight=self._weight(scorer),
             check=self.check_gradient,
@@ -416,7 +425,7 @@ class HypergradSearch(BaseSearch):
         # A lone scorer is handed them under their own name.
         return name if several or name is None else "sample_weight"
 
-    def _smooth_loss(self, scorer):
+    def _smooth_loss(self, scorer, y):
         classifier = is_classifier(self.estimator)
         smooth = self.smooth_scoring
         if isinstance(smooth, str):
@@ -425,10 +434,11 @@ class HypergradSearch(BaseSearch):
                     smooth = get_scorer(smooth)
             except ValueError as error:
                 raise ValueError(f"smooth_scoring = {smooth!r}: {error}") from error
-            return loss_of(smooth, classifier=classifier)
+        if hasattr(smooth, "_score_func"):
+            shown = f"smooth_scoring = {self.smooth_scoring!r}"
+            return loss_of(smooth, classifier=classifier, shown=shown)
         if smooth is not None:
-            if hasattr(smooth, "_score_func"):
-                return loss_of(smooth, classifier=classifier)
+            check_loss(smooth, y, classifier=classifier)
             return smooth
         if isinstance(scorer, MultimetricScorer):
             if not isinstance(self.refit, str):

@@ -176,7 +176,7 @@ _WITH_ARGUMENTS = {
 }
 
 
-def loss_of(scorer, *, classifier):
+def loss_of(scorer, *, classifier, shown=None):
     """Find the smooth loss that stands for a scorer.
 
     Parameters
@@ -185,6 +185,8 @@ def loss_of(scorer, *, classifier):
         One of scikit-learn's, or made by ``make_scorer`` of one of its metrics.
     classifier : bool
         Whether the estimator is a classifier.
+    shown : str, default=None
+        What a message calls it; None for ``scoring`` with the scorer.
 
     Returns
     -------
@@ -210,9 +212,65 @@ def loss_of(scorer, *, classifier):
     names = sorted(
         m.__name__ for m in (*known, *([] if classifier else _WITH_ARGUMENTS))
     )
+    kind = "classifiers" if classifier else "regressors"
+    shown = shown or f"scoring = {scorer!r}"
     raise ValueError(
-        f"There is no smooth loss for scoring = {scorer!r}. Name one that stands for "
-        f"it in smooth_scoring, such as "
-        f"{'neg_log_loss' if classifier else 'neg_mean_squared_error'!r}. Known are "
+        f"There is no smooth loss of {kind} for {shown}. Name one that stands for "
+        f"it in smooth_scoring, such as {_example(classifier)!r}. Known are "
         f"the scorers of {', '.join(names)}."
     )
+
+
+def check_loss(loss, y, *, classifier):
+    """Raise unless a loss of the user's gives what a descent needs.
+
+    It is called with outputs that say nothing: equal logits, or the mean of `y`.
+
+    Parameters
+    ----------
+    loss : callable
+        To be called as ``loss(f, y, s)``.
+    y : array-like of shape (n,) or (n, n_targets)
+        Target of the search.
+    classifier : bool
+        Whether the estimator is a classifier.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be called so, or returns something else than a number and an
+        array of the shape of the outputs.
+    """
+    try:
+        f, y = _nothing_known(y, classifier)
+    except (TypeError, ValueError):
+        return  # whatever y is, others will say what is wrong with it
+    try:
+        with np.errstate(all="ignore"):
+            value, slope = loss(f, y, np.full(len(f), 1 / len(f)))
+        found = np.asarray(value, float).shape, np.asarray(slope, float).shape
+        fault = f"returned shapes {found[0]} and {found[1]}"
+    except Exception as error:
+        found, fault = None, f"gave {type(error).__name__}: {error}"
+    if found != ((), f.shape):
+        raise ValueError(
+            f"smooth_scoring = {loss!r} must be the name of a scorer, or a callable "
+            "loss(f, y, s) of outputs, targets and weights that returns a float and "
+            "its derivative by f, an array of the shape of f. Called with f of shape "
+            f"{f.shape} and y of shape {y.shape}, it {fault}. Correct it, or name a "
+            f"scorer, such as {_example(classifier)!r}."
+        )
+
+
+def _nothing_known(y, classifier):
+    """Give outputs without any knowledge, and targets, as a loss gets them."""
+    y = np.asarray(y)
+    if classifier:
+        classes, y = np.unique(y.reshape(len(y)), return_inverse=True)
+        return np.zeros((len(y), len(classes) if len(classes) > 2 else 1)), y
+    y = y.reshape(len(y), -1).astype(float)
+    return np.broadcast_to(y.mean(axis=0), y.shape).copy(), y
+
+
+def _example(classifier):
+    return "neg_log_loss" if classifier else "neg_mean_squared_error"
