@@ -11,17 +11,21 @@ I                     set          free ones: f(x_i) = y_i, for SVR -+ epsilon
 F                     (|I| + 1,)   f(x_i) - y_i (+ epsilon sign), and sum(beta)
 b                     scalar       intercept; if none is free, in the middle of the
                                    interval that the others leave to it
+votes                 (m, k)       what each of the m machines of k classes, one for
+                                   each pair of them, adds to the k outputs: 1, -1, 0
 ====================  ===========  ====================================================
 
 Which are free, bound or zero does not change between kinks, so the unknowns of a
 support vector machine are the free ones and the intercept; the equations are linear
-[1]_.
+[1]_. Those of several classes are the equations of all their machines together.
 
 References
 ----------
 .. [1] S. S. Keerthi, V. Sindhwani and O. Chapelle, "An efficient method for
    gradient-based adaptation of hyperparameters in SVM models", NIPS 2006.
 """
+
+import itertools
 
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
@@ -107,34 +111,34 @@ class KernelRidgeEquations(Equations):
         return self._new[1]
 
 
-class SVCEquations(KernelRidgeEquations):
-    """A support vector classifier of two classes; its outputs are decision values."""
+class Machine(KernelRidgeEquations):
+    """One support vector machine, of two classes or of a regression.
 
-    kind = "decision"
+    Parameters
+    ----------
+    params : dict of str to object
+        Of the estimator.
+    X : {ndarray, sparse matrix} of shape (n, p)
+        Features.
+    y : ndarray of shape (n,)
+        Targets; of two classes -1 and 1.
+    s : ndarray of shape (n,)
+        Weights.
+    beta : ndarray of shape (n,)
+        Dual coefficients as fitted.
+    intercept : float
+        As fitted.
+    """
 
-    @staticmethod
-    def names(estimator):
-        # A kernel that is a function or given has no features.
-        known = estimator.kernel in _CONTINUOUS
-        return {"C"} | _kernel_names(estimator) if known else set()
-
-    def __init__(self, estimator, X, y, sample_weight):
-        self.params = self._resolve(estimator.get_params(deep=False), X)
-        self.X = X
-        self.y = self._targets(estimator, y)
-        n = len(self.y)
-        self.s = np.ones(n) if sample_weight is None else np.asarray(sample_weight)
-        self._weigh_classes(estimator, y)
-        coef = estimator.dual_coef_
-        beta = np.zeros(n)
-        beta[estimator.support_] = (coef.toarray() if issparse(coef) else coef)[0]
-        # Ascending; libsvm lists them class by class.
-        self.support = np.sort(estimator.support_)
+    def __init__(self, params, X, y, s, beta, intercept):
+        self.params = _resolve(params, X)
+        self.X, self.y, self.s = X, y, s
+        self.support = np.flatnonzero(beta)
         self.signs = np.sign(beta)
         limit = self.params["C"] * self.s
         self.bound = (self.signs != 0) & (np.abs(beta) >= limit * (1 - _BOUND))
         self.free = np.flatnonzero((self.signs != 0) & ~self.bound)
-        self.w = np.append(beta[self.free], estimator.intercept_[0])
+        self.w = np.append(beta[self.free], intercept)
         self._K = self._kernel(X, X[self.support], self.params)
         self.rows, self.sides = self.free, self.signs[self.free]
         if not len(self.free):
@@ -157,34 +161,6 @@ class SVCEquations(KernelRidgeEquations):
         """Tell which samples have a margin on this side."""
         return self.y == side
 
-    def _targets(self, estimator, y):
-        if len(estimator.classes_) > 2:
-            raise ValueError(
-                f"SVC can be differentiated with two classes, and y has "
-                f"{len(estimator.classes_)}; use BayesSearch, or LogisticRegression."
-            )
-        return 2.0 * (np.asarray(y) == estimator.classes_[1]) - 1
-
-    def _weigh_classes(self, estimator, y):
-        if self.params["class_weight"] is not None:
-            weights = compute_class_weight(
-                self.params["class_weight"], classes=estimator.classes_, y=y
-            )
-            self.s = self.s * weights[np.searchsorted(estimator.classes_, y)]
-
-    @staticmethod
-    def _resolve(params, X):
-        """Give gamma its number, which may depend on the features."""
-        if params["gamma"] == "scale":
-            squares = X.multiply(X) if issparse(X) else X**2
-            variance = squares.mean() - X.mean() ** 2
-            gamma = 1 / (X.shape[1] * variance) if variance else 1.0
-        elif params["gamma"] == "auto":
-            gamma = 1 / X.shape[1]
-        else:
-            return params
-        return {**params, "gamma": gamma}
-
     def _beta(self, w, params):
         beta = np.where(self.bound, self.signs * params["C"] * self.s, 0.0)
         beta[self.free] = w[:-1]
@@ -194,7 +170,7 @@ class SVCEquations(KernelRidgeEquations):
         return 0.0
 
     def residual(self, w, params, X):
-        params = self._resolve(params, X)
+        params = _resolve(params, X)
         beta = self._beta(w, params)[self.support]
         if self._is_own(params, X):
             K = self._K[self.rows]
@@ -227,7 +203,7 @@ class SVCEquations(KernelRidgeEquations):
         return lambda rhs: lu_solve(factor, rhs)
 
     def outputs(self, w, params, X, X_new):
-        params = self._resolve(params, X)
+        params = _resolve(params, X)
         beta = self._beta(w, params)[self.support]
         f = self._kernel_to(X_new, X, params) @ beta + w[-1]
         return f[:, None]
@@ -240,24 +216,152 @@ class SVCEquations(KernelRidgeEquations):
         return np.append(cotangent[:, 0] @ K, cotangent.sum())
 
 
-class SVREquations(SVCEquations):
+class SVREquations(Machine):
     """Support vector regression."""
-
-    kind = "prediction"
 
     @staticmethod
     def names(estimator):
-        names = SVCEquations.names(estimator)
+        names = _names_of_machines(estimator)
         return names | {"epsilon"} if names else set()
 
-    def _targets(self, estimator, y):
-        return np.asarray(y, float).ravel()
-
-    def _weigh_classes(self, estimator, y):
-        pass
+    def __init__(self, estimator, X, y, sample_weight):
+        y = np.asarray(y, float).ravel()
+        s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+        beta = _dual_coef(estimator, len(y))[0]
+        params = estimator.get_params(deep=False)
+        super().__init__(params, X, y, s, beta, estimator.intercept_[0])
 
     def _has_side(self, side):
         return np.ones(len(self.y), dtype=bool)
 
     def _offset(self, params, side):
         return params["epsilon"] * side
+
+
+class SVCEquations(Equations):
+    """A support vector classifier; a machine for each pair of classes.
+
+    The outputs are decision values. Of several classes, each has the sum of those that
+    its machines give in its favour; their votes, which decide, jump.
+    """
+
+    kind = "decision"
+
+    @staticmethod
+    def names(estimator):
+        return _names_of_machines(estimator)
+
+    def __init__(self, estimator, X, y, sample_weight):
+        self.params = _resolve(estimator.get_params(deep=False), X)
+        self.X = X
+        y = np.asarray(y).ravel()
+        s = self._weights(estimator, y, sample_weight)
+        y = np.searchsorted(estimator.classes_, y)
+        dual = _dual_coef(estimator, len(y))
+        k = len(estimator.classes_)
+        pairs = list(itertools.combinations(range(k), 2))
+        self._rows = [np.flatnonzero((y == i) | (y == j)) for i, j in pairs]
+        one = np.eye(k)
+        sides = np.array([one[i] - one[j] for i, j in pairs])
+        if k == 2:  # alone, a machine is for the second class
+            sides = -sides
+        # What each machine adds to the outputs.
+        self._votes = sides if k > 2 else np.ones((1, 1))
+        self._machines = [
+            Machine(
+                self.params,
+                X[rows],
+                side[y[rows]],
+                s[rows],
+                np.where(y == i, dual[j - 1], dual[i])[rows],
+                intercept,
+            )
+            for (i, j), rows, side, intercept in zip(
+                pairs, self._rows, sides, estimator.intercept_, strict=True
+            )
+        ]
+        self.w = np.concatenate([machine.w for machine in self._machines])
+        self._ends = np.cumsum([len(machine.w) for machine in self._machines])[:-1]
+
+    def _weights(self, estimator, y, sample_weight):
+        s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+        if estimator.class_weight is None:
+            return s
+        weights = compute_class_weight(
+            estimator.class_weight, classes=estimator.classes_, y=y
+        )
+        return s * weights[np.searchsorted(estimator.classes_, y)]
+
+    def _each(self, *vectors):
+        """Give each machine its part of the vectors."""
+        parts = [np.split(vector, self._ends) for vector in vectors]
+        return zip(self._machines, *parts, strict=True)
+
+    def _features(self, X):
+        """Give each machine its rows."""
+        if X is self.X:
+            return [machine.X for machine in self._machines]
+        return [X[rows] for rows in self._rows]
+
+    def residual(self, w, params, X):
+        params = _resolve(params, X)
+        parts = zip(self._each(w), self._features(X), strict=True)
+        return np.concatenate(
+            [machine.residual(own, params, X_own) for (machine, own), X_own in parts]
+        )
+
+    def product(self, w, v):
+        return np.concatenate([m.product(own, v) for m, own, v in self._each(w, v)])
+
+    def factor(self, w):
+        factors = [machine.factor(own) for machine, own in self._each(w)]
+
+        def solve(rhs):
+            parts = np.split(rhs, self._ends)
+            pairs = zip(factors, parts, strict=True)
+            return np.concatenate([factor(part) for factor, part in pairs])
+
+        return solve
+
+    def outputs(self, w, params, X, X_new):
+        params = _resolve(params, X)
+        parts = zip(self._each(w), self._features(X), strict=True)
+        values = [
+            machine.outputs(own, params, X_own, X_new)
+            for (machine, own), X_own in parts
+        ]
+        return np.hstack(values) @ self._votes
+
+    def pullback(self, w, X_new, cotangent):
+        columns = (cotangent @ self._votes.T).T[:, :, None]
+        parts = zip(self._each(w), columns, strict=True)
+        return np.concatenate(
+            [machine.pullback(own, X_new, column) for (machine, own), column in parts]
+        )
+
+
+def _names_of_machines(estimator):
+    # A kernel that is a function or given has no features.
+    known = estimator.kernel in _CONTINUOUS
+    return {"C"} | _kernel_names(estimator) if known else set()
+
+
+def _dual_coef(estimator, n):
+    """Give the dual coefficients of all samples, zero for those without."""
+    coef = estimator.dual_coef_
+    dual = np.zeros((coef.shape[0], n))
+    dual[:, estimator.support_] = coef.toarray() if issparse(coef) else coef
+    return dual
+
+
+def _resolve(params, X):
+    """Give gamma its number, which may depend on the features."""
+    if params["gamma"] == "scale":
+        squares = X.multiply(X) if issparse(X) else X**2
+        variance = squares.mean() - X.mean() ** 2
+        gamma = 1 / (X.shape[1] * variance) if variance else 1.0
+    elif params["gamma"] == "auto":
+        gamma = 1 / X.shape[1]
+    else:
+        return params
+    return {**params, "gamma": gamma}

@@ -1,9 +1,13 @@
 """Losses and slopes as refits give them, without the equations that are tested."""
 
+import copy
 import warnings
+from itertools import combinations
 
 import numpy as np
 from sklearn.base import clone, is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
 
 from skhpo._evaluation.splits import Part
 from skhpo.hypergradients.differentiate import Differentiator, differentiable
@@ -40,10 +44,26 @@ def held_out_loss(estimator, train, test, loss, **params):
         return loss(f, test.y.reshape(len(s), -1), s)[0]
     y = np.searchsorted(fitted.classes_, test.y)
     if not hasattr(fitted, "predict_log_proba"):
-        f = fitted.decision_function(test.X).reshape(len(s), -1)
+        f = decision_values(fitted, test.X)
         return calibrated(loss, f, y, s)[0]
     f = fitted.predict_log_proba(test.X)
     return loss(f[:, 1:] - f[:, :1] if f.shape[1] == 2 else f, y, s)[0]
+
+
+def decision_values(fitted, X):
+    """Compute decision values, of several classes without the votes of their pairs."""
+    k = len(fitted.classes_)
+    fitted = copy.deepcopy(fitted)
+    model = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+    if type(model) is not SVC or k == 2:
+        return fitted.decision_function(X).reshape(X.shape[0], -1)
+    model.set_params(decision_function_shape="ovo", break_ties=False)
+    f = np.zeros((X.shape[0], k))
+    values = fitted.decision_function(X).T
+    for (i, j), value in zip(combinations(range(k), 2), values, strict=True):
+        f[:, i] += value
+        f[:, j] -= value
+    return f
 
 
 def assert_slopes(estimator, train, test, loss, names, *, rel=1e-4, step=2e-5):

@@ -80,7 +80,7 @@ def logistic(penalty="l2", l1_ratio=None, **params):
 def data(name):
     """Give 100 samples of 6 features, and a target of this name."""
     rng = np.random.default_rng(0)
-    n_classes = {"two classes": 2, "three classes": 3}.get(name)
+    n_classes = {"two classes": 2, "three classes": 3, "four classes": 4}.get(name)
     if n_classes:
         return make_classification(
             100, 6, n_informative=4, n_classes=n_classes, flip_y=0.1, random_state=1
@@ -97,6 +97,7 @@ def data(name):
 LOSSES = {
     "two classes": CLASSIFICATION[metrics.log_loss],
     "three classes": CLASSIFICATION[metrics.log_loss],
+    "four classes": CLASSIFICATION[metrics.log_loss],
     "counts": REGRESSION[metrics.mean_poisson_deviance],
     "positive": REGRESSION[metrics.mean_gamma_deviance],
     "one target": REGRESSION[metrics.mean_squared_error],
@@ -232,13 +233,15 @@ def of_kernels():
         if kernel == "laplacian":
             continue
         svc = SVC(C=1.3, kernel=kernel, tol=1e-11, **params)
-        yield from ways(svc, "two classes", ("C", *names), **once)
+        for classes in (*CLASSES, "four classes"):
+            yield from ways(svc, classes, ("C", *names), **once)
         svr = SVR(C=1.3, kernel=kernel, epsilon=0.2, tol=1e-11, **params)
         yield from ways(svr, "one target", ("C", "epsilon", *names), **once)
     for gamma in ("scale", "auto"):
         for class_weight in ("balanced", {1: 2.5}):
             svc = SVC(C=1.3, gamma=gamma, class_weight=class_weight, tol=1e-11)
-            yield from ways(svc, "two classes", ("C",), **once)
+            for classes in (*CLASSES, "four classes"):
+                yield from ways(svc, classes, ("C",), **once)
         svr = SVR(gamma=gamma, tol=1e-11)
         yield from ways(svr, "one target", ("C", "epsilon"), **once)
 
@@ -411,23 +414,65 @@ def slopes_at(*args):
     return derivative_at(*args).slopes
 
 
-@pytest.mark.parametrize(
-    "estimator, match",
-    [
-        (SVC(gamma=0.1), "two classes"),
-        (logistic(solver="liblinear"), "one by one"),
-    ],
-    ids=repr,
-)
 @pytest.mark.filterwarnings("ignore:Using the 'liblinear' solver:FutureWarning")
-def test_several_classes_fitted_in_pairs_or_one_by_one_are_refused(estimator, match):
+def test_several_classes_fitted_one_by_one_are_refused():
+    estimator = logistic(solver="liblinear")
     train, test = parts(*data("three classes"), N_TRAIN)
-    if type(estimator) is LogisticRegression and NO_PENALTY_ARGUMENT:
+    if NO_PENALTY_ARGUMENT:
         with pytest.raises(ValueError, match="liblinear"):
             fit(estimator, train)
         return
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match="one by one"):
         slopes_at(estimator, train, test, ["C"])
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_the_shape_of_the_decision_function_does_not_matter(kernel):
+    train, test = parts(*data("four classes"), N_TRAIN)
+    svc = SVC(C=1.3, kernel=kernel, tol=1e-11)
+    expected = derivative_at(svc, train, test, ["C"])
+    for other in [
+        {"decision_function_shape": "ovo"},
+        {"break_ties": True},
+        {"probability": True, "random_state": 0},
+    ]:
+        found = derivative_at(sklearn.clone(svc).set_params(**other), train, test, "C")
+        assert found.loss == pytest.approx(expected.loss, rel=1e-9)
+        assert found.slopes == pytest.approx(expected.slopes, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["three classes", "four classes"])
+def test_names_and_order_of_several_classes_do_not_matter(name):
+    X, y = data(name)
+    names = np.array(["d", "a", "c", "b"])[y]
+    svc = SVC(C=1.3, gamma=0.1, tol=1e-11)
+    expected = derivative_at(svc, *parts(X, y, N_TRAIN), ["C", "gamma"])
+    found = derivative_at(svc, *parts(X, names, N_TRAIN), ["C", "gamma"])
+    assert found.loss == pytest.approx(expected.loss, rel=1e-6)
+    assert found.slopes == pytest.approx(expected.slopes, rel=1e-5)
+
+
+def test_several_classes_whose_support_vectors_are_all_bound_have_a_slope():
+    X, y = data("three classes")
+    even = np.sort(np.r_[tuple(np.flatnonzero(y == k)[:20] for k in range(3))])
+    rest = np.setdiff1d(np.arange(len(y)), even)
+    X, y = np.r_[X[even], X[rest]], np.r_[y[even], y[rest]]
+    train, test = parts(X, y, len(even))
+    svc = SVC(C=1e-3, gamma=0.1, tol=1e-12)
+    assert (np.abs(fit(svc, train).dual_coef_) == 1e-3).all()
+    assert_slopes(svc, train, test, LOSSES["three classes"], ("C", "gamma"))
+
+
+def test_a_front_of_a_machine_for_each_pair_has_the_slopes_of_refits():
+    train, test = parts(*data("four classes"), N_TRAIN)
+    for front, name in [
+        (Nystroem(gamma=0.1, n_components=20, random_state=0), "nystroem__gamma"),
+        (BlockScaler({"a": [0, 1]}), "blockscaler__a"),
+    ]:
+        # gamma="scale" follows the features of all classes.
+        svc = make_pipeline(front, SVC(C=1.3, tol=1e-11))
+        loss = LOSSES["four classes"]
+        assert_slopes(svc, train, test, loss, [name, "svc__C"], step=1e-5)
 
 
 def test_classes_that_training_never_saw_do_not_count():

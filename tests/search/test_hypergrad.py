@@ -463,6 +463,19 @@ def test_three_classes():
     assert search.best_score_ > -0.15
 
 
+def test_a_machine_for_each_pair_of_classes():
+    iris = load_iris(return_X_y=True)
+    estimator = make_pipeline(StandardScaler(), SVC(C=0.01))
+    space = {"svc__C": Real(1e-2, 1e3, log=True), "svc__gamma": Real(1e-4, 1, log=True)}
+    search = HypergradSearch(estimator, space, check_gradient=True).fit(*iris)
+    assert search.best_score_ > 0.96
+    losses = [
+        np.mean([split.derivative.loss for split in trial.splits])
+        for trial in search.trials_
+    ]
+    assert min(losses) < 0.5 * losses[0]
+
+
 def test_kinks_of_the_elastic_net_end():
     space = {"elasticnet__alpha": LOG, "elasticnet__l1_ratio": Real(0.01, 1)}
     estimator = make_pipeline(
