@@ -11,6 +11,7 @@ scikit-learn's, callbacks, output that is printed during the fit.
 """
 
 from functools import partial
+from inspect import signature
 from numbers import Integral
 from types import NoneType
 
@@ -21,6 +22,8 @@ from sklearn.base import clone
 _SCALARS = (bool, int, float, complex, str, bytes, NoneType, np.generic)
 # Parameters that make a fit depend on others, or print, unless they are false.
 _OFF = ("warm_start", "oob_score", "verbose")
+# What an estimator may have been told besides its parameters; clones keep it.
+_ADDED = {"_sklearn_output_config", "_metadata_request"}
 # When a random_state of None does no harm, by name of the class.
 _DOES_NOT_DRAW = {
     "ElasticNet": lambda params: params["selection"] == "cyclic",
@@ -181,9 +184,10 @@ def check_plain(estimator):
     Raises
     ------
     NotShared
-        If code that is not scikit-learn's would run, if callbacks or an output
-        container are set, or if a fit would go on from another, print, or write to its
-        data.
+        If code that is not scikit-learn's would run, if callbacks, an output container
+        or metadata requests are set, if something is fitted already, or if a fit would
+        go on from another, print, write to its data, or draw without a seed in a
+        function.
     """
     if sklearn.get_config()["transform_output"] != "default":
         raise NotShared
@@ -193,14 +197,15 @@ def check_plain(estimator):
         attributes = vars(part)
         if attributes.get("_skl_callbacks") or "_parent_callback_ctx" in attributes:
             raise NotShared
-        if "_sklearn_output_config" in attributes:
+        if not _ADDED.isdisjoint(attributes):
             raise NotShared
+        if type(part).__name__ == "FrozenEstimator":
+            raise NotShared  # clones are fitted, so that parameters do not tell all
         params = part.get_params(deep=False)
         # An array is not false either, whatever it is for.
         if any(name in params and not _is_off(params[name]) for name in _OFF):
             raise NotShared
-        if any("copy" in name and value is False for name, value in params.items()):
-            raise NotShared
+        _check_keywords(params)
         for value in params.values():
             _check_value(value)
 
@@ -287,15 +292,43 @@ def check_valid(estimator):
         raise NotShared from error
 
 
-def _check_value(value):
+def _check_value(value, seeded=False):
     """Raise NotShared if `value` may hold what is not looked at, a splitter's seed."""
     if isinstance(value, list | tuple):
         for item in value:
             _check_value(item)
     elif isinstance(value, dict):
+        _check_keywords(value)
         _check_value(list(value.values()))
+    elif type(value) is partial:
+        # What it binds, RandomState instances for one, is looked at by freeze.
+        _check_keywords(value.keywords)
+        state = value.keywords.get("random_state")
+        freeze(value)
+        _check_value(value.func, seeded=isinstance(state, Integral))
     elif not (isinstance(value, _SCALARS) or hasattr(value, "get_params")):
         freeze(value)
+        if callable(value) and not seeded and _function_draws(value):
+            raise NotShared
+
+
+def _check_keywords(keywords):
+    """Raise NotShared if arguments say that data may be overwritten."""
+    if any("copy" in str(name) and value is False for name, value in keywords.items()):
+        raise NotShared
+
+
+def _function_draws(function):
+    """Tell whether a function of scikit-learn or NumPy may draw random numbers."""
+    if isinstance(function, type | np.ufunc):
+        return False
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.random.RandomState | np.random.Generator):
+        return True
+    try:
+        return "random_state" in signature(function).parameters
+    except (TypeError, ValueError):  # compiled
+        return False
 
 
 def _is_off(value):

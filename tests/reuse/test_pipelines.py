@@ -1,6 +1,7 @@
 """Pipelines that share steps, compared with separate fits."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from sklearn.feature_selection import (
     SelectPercentile,
     VarianceThreshold,
     chi2,
+    mutual_info_classif,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import ParameterGrid
 from sklearn.neighbors import KNeighborsClassifier
@@ -29,8 +32,10 @@ from sklearn.preprocessing import (
     MinMaxScaler,
     PolynomialFeatures,
     StandardScaler,
+    normalize,
 )
 from sklearn.svm import SVC
+from sklearn.utils import shuffle
 
 from skhpo.reuse import fitted, group_key, leader, views
 
@@ -256,6 +261,12 @@ def test_fit_parameters_of_no_step_fail_like_a_fit_of_its_own(rng):
         pipe(Foreign(), FOREST),
         pipe(FunctionTransformer(lambda X: X), FOREST),
         pipe(StandardScaler(copy=False), FOREST),
+        pipe(FunctionTransformer(normalize, kw_args={"copy": False}), FOREST),
+        pipe(FunctionTransformer(partial(normalize, copy=False)), FOREST),
+        pipe(FunctionTransformer(np.random.permutation), FOREST),
+        pipe(FunctionTransformer(shuffle), FOREST),
+        pipe(SelectKBest(mutual_info_classif), FOREST),
+        pipe(FrozenEstimator(StandardScaler().fit([[0.0], [1.0]])), FOREST),
         pipe(TruncatedSVD(2), FOREST),
         pipe(KBinsDiscretizer(subsample=20), FOREST),
         pipe(StandardScaler(), RandomForestClassifier()),

@@ -27,8 +27,10 @@ from sklearn.feature_selection import (
     f_classif,
     mutual_info_classif,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
@@ -44,6 +46,7 @@ from skhpo.reuse.selection import RFE as RFEFamily
 from skhpo.reuse.stages import GradientBoosting, HistGradientBoosting
 
 FOREST = RandomForestClassifier(random_state=0)
+FROZEN = FrozenEstimator(GaussianNB().fit([[0.0], [1.0]], [0, 1]))
 
 
 def key_of(estimator, **params):
@@ -110,6 +113,7 @@ def key_of(estimator, **params):
         (SVC(kernel="poly"), {"degree": 2}),
         (SVC(kernel="linear", probability=True), {"gamma": 2.0}),
         (LogisticRegression(), {"C": 2.0}),
+        (BaggingClassifier(FROZEN, random_state=0), {"n_estimators": 3}),
     ],
     ids=str,
 )
@@ -135,6 +139,13 @@ def test_a_global_output_container_turns_it_off():
     with sklearn.config_context(transform_output="pandas"):
         assert key_of(FOREST, n_estimators=2) is None
     assert key_of(FOREST, n_estimators=2) is not None
+
+
+def test_metadata_requests_turn_it_off():
+    with sklearn.config_context(enable_metadata_routing=True):
+        weighted = LogisticRegression().set_fit_request(sample_weight=True)
+        bagging = BaggingClassifier(weighted, random_state=0)
+        assert key_of(bagging, n_estimators=2) is None
 
 
 def test_keys_tell_values_apart_by_type():
