@@ -133,7 +133,8 @@ class ShortQuery:
             return plain.kneighbors(X, n_neighbors, return_distance)
         distances, indices = self.long_query(X)
         tied = distances[:, 1 : n + 1] == distances[:, :n][:, : distances.shape[1] - 1]
-        tied = tied.any(axis=1)
+        # No distance at all, where no feature is known of both, is a tie with others.
+        tied = tied.any(axis=1) | np.isnan(distances).any(axis=1)
         # Contiguous, as the memory layout decides how sums are rounded.
         distances, indices = distances[:, :n].copy(), indices[:, :n].copy()
         if tied.any():

@@ -63,6 +63,8 @@ class Pipelines:
             if number == last or inside or name in names:
                 try:
                     key = self._key(step, inside, last=number == last)
+                    if any(self._draws(each) for _, each in estimator.steps[number:]):
+                        raise NotShared
                     return number, key, number == last
                 except NotShared:
                     front = estimator.steps[:last]
@@ -72,6 +74,19 @@ class Pipelines:
             if draws(step):
                 raise NotShared
         raise NotShared
+
+    def _draws(self, step):
+        """Tell whether fits of `step` may differ, whatever its family does."""
+        if is_passthrough(step) or not draws(step):
+            return False
+        family = self._family_of(step)
+        if family is None or family is self:
+            return True
+        try:
+            family.key(step)
+        except NotShared:
+            return True
+        return False
 
     def _key(self, step, inside, *, last):
         """Tell what candidates have in common that share a fit of this step."""

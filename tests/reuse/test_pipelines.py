@@ -246,6 +246,13 @@ class Foreign(TransformerMixin, BaseEstimator):
         return X
 
 
+def test_what_draws_behind_the_step_that_differs_is_fitted_apart():
+    for last, n_alone in ((RandomForestClassifier(), 2), (SVC(), 0)):
+        grid = [{"s0__with_mean": True, "s1__k": k} for k in (1, 2)]
+        base = pipe(StandardScaler(), SelectKBest(), last)
+        assert groups(base, grid)[1] == n_alone
+
+
 def test_fit_parameters_of_no_step_fail_like_a_fit_of_its_own(rng):
     X, y, _ = data(rng, sparse=False)
     base = pipe(StandardScaler(), FOREST)

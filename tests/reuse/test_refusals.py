@@ -248,6 +248,19 @@ def test_neighbours_without_a_tree_are_shared_unless_tied(cls, n_copies, monkeyp
     assert len(n_queries) == (1 if n_copies == 0 else 5)
 
 
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_neighbours_at_no_known_distance_are_tied(weights, rng):
+    X = rng.normal(size=(30, 5))
+    X[rng.random(X.shape) < 0.7] = np.nan
+    y = rng.normal(size=30)
+    base = KNeighborsRegressor(metric="nan_euclidean", weights=weights)
+    grid = [{"n_neighbors": n} for n in (1, 2, 5, 13, 14)]
+    (group,), _ = groups(base, grid)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_group(group, {"n_neighbors"}, X, y, X[::-1].copy(), {})
+
+
 def test_an_array_that_changes_between_two_predictions_is_asked_for_again(rng):
     X, X_new = rng.normal(size=(2, 40, 3))
     y = rng.integers(0, 2, size=40)
