@@ -24,7 +24,7 @@ from sklearn.ensemble import (
 from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -260,6 +260,53 @@ def test_a_scorer_that_writes_spoils_nothing():
     for name in ("neighbours", "scaler, SVC"):
         estimator, grid = SEARCHES[name]
         fit_both(estimator, grid, X, y, cv=CV, scoring=score, return_train_score=True)
+
+
+def refits(estimator, X, y):
+    return estimator.fit(X[::2], y[::2]).score(X, y)
+
+
+def sets_parameters(estimator, X, y):
+    if isinstance(estimator, KNeighborsClassifier):
+        estimator.set_params(n_neighbors=1)
+    return log_loss(y, estimator.predict_proba(X))
+
+
+def spoils(estimator, X, y):
+    value = log_loss(y, estimator.predict_proba(X))
+    steps = [step for _, step in getattr(estimator, "steps", [(None, estimator)])]
+    for tree in getattr(steps[-1], "estimators_", []):
+        if isinstance(tree, DecisionTreeClassifier):
+            tree.tree_.value[:] = 0.5
+    for step in steps:
+        for name in ("mean_", "scores_", "components_", "support_vectors_"):
+            if hasattr(step, name):
+                getattr(step, name)[:] = 0
+    return value
+
+
+@pytest.mark.parametrize("name", [*SEARCHES][:-1])
+@pytest.mark.parametrize("scorer", [refits, sets_parameters, spoils])
+def test_a_scorer_that_changes_its_estimator_spoils_nothing(name, scorer):
+    estimator, grid = SEARCHES[name]
+    if name == "scaler, SVC":
+        estimator = make_pipeline(StandardScaler(), LogisticRegression())
+        grid = {"logisticregression__C": [0.1, 1.0, 10.0]}
+    options = dict(cv=CV, scoring=scorer, return_train_score=True, refit=False)
+    ours, _ = fit_both(estimator, grid, X, y, **options)
+    assert None not in groups_of(ours)
+
+
+def test_a_scorer_has_the_training_data_that_its_estimator_holds():
+    """Distances between an array and itself are rounded differently."""
+
+    def score(estimator, X, y):
+        return float(estimator.kneighbors(X)[0].sum())
+
+    estimator = KNeighborsClassifier(metric="cosine", algorithm="brute")
+    options = dict(cv=CV, scoring=score, return_train_score=True)
+    ours, _ = fit_both(estimator, {"n_neighbors": [1, 2, 4]}, X + 100, y, **options)
+    assert groups_of(ours) == [0, 0, 0]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills processes")

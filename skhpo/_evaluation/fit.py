@@ -23,7 +23,7 @@ from skhpo._evaluation.scores import (
 )
 from skhpo._evaluation.stops import watch_callbacks
 from skhpo._sklearn import MultimetricScorer
-from skhpo.reuse import fitted, group_key, may_share
+from skhpo.reuse import fitted, group_key, may_share, own_copy
 from skhpo.trial import SplitResult, shortened
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
@@ -136,6 +136,7 @@ class Evaluator:
         self.names = names
         self._base_cannot_write = _cannot_write(estimator)
         self._scorer_cannot_write = _scorer_cannot_write(scorer)
+        self._scorer_asks_only = _scorer_asks_only(scorer)
 
     def evaluate(self, unit):
         """Fit and score one unit.
@@ -316,16 +317,18 @@ class Evaluator:
                     raise
                 break  # fits of their own will tell whose failure it is
             fit_time += time.time() - start
+            part = train
+            if self.return_train_score and not safe:
+                # Views look at it again, so that a scorer gets one of its own.
+                part = self.splits.train(number, estimator, share=False)
+            if not self._scorer_asks_only:
+                estimator = own_copy(estimator, [(train.X, part.X), (train.y, part.y)])
             start = time.time()
             test = self.splits.test(number, estimator, share=share and safe)
             test_scores = self._score_test(estimator, test, batch[i])
             score_time = time.time() - start
             train_scores = None
             if self.return_train_score:
-                # Views look at it again, so that a scorer gets one of its own.
-                part = train
-                if not safe:
-                    part = self.splits.train(number, estimator, share=False)
                 part = part._replace(params=self.splits.train_score_params(number))
                 train_scores = self._score(estimator, part, batch[i])
             answers[i] = test_scores, train_scores, score_time
@@ -494,6 +497,16 @@ def _scorer_cannot_write(scorer):
     metric = getattr(scorer, "_score_func", scorer)
     modules = (getattr(item, "__module__", None) for item in (type(scorer), metric))
     return all(str(module).startswith("sklearn.") for module in modules)
+
+
+def _scorer_asks_only(scorer):
+    """Tell whether `scorer` is one of scikit-learn's, with whatever metric.
+
+    What the user has written may do anything to an estimator; a metric sees none.
+    """
+    if isinstance(scorer, MultimetricScorer):
+        return all(map(_scorer_asks_only, scorer._scorers.values()))
+    return type(scorer).__module__.startswith("sklearn.")
 
 
 def _callback_metadata(part):

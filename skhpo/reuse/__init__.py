@@ -37,12 +37,22 @@ from skhpo.reuse.base import (
     NotShared,
     check_plain,
     check_valid,
+    own_copy,
     values_of,
 )
 from skhpo.reuse.pipeline import Pipelines
 from skhpo.reuse.selftest import holds
 
-__all__ = ["TABLE", "fitted", "group_key", "is_whole", "leader", "may_share", "views"]
+__all__ = [
+    "TABLE",
+    "fitted",
+    "group_key",
+    "is_whole",
+    "leader",
+    "may_share",
+    "own_copy",
+    "views",
+]
 
 # By name and public module, so that importing skhpo imports none of them.
 TABLE = {

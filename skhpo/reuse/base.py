@@ -10,6 +10,7 @@ refused here, for all families: a random state that is not a number, code that i
 scikit-learn's, callbacks, output that is printed during the fit.
 """
 
+from copy import deepcopy
 from functools import partial
 from inspect import signature
 from numbers import Integral
@@ -158,6 +159,28 @@ def copy_of(leader, estimator, **attributes):
     view = object.__new__(type(leader))
     view.__dict__.update(vars(leader), **{**vars(estimator), **attributes})
     return view
+
+
+def own_copy(view, replaced=()):
+    """Copy a view with all that it holds, for those who may change it.
+
+    Parameters
+    ----------
+    view : estimator
+        As :func:`skhpo.reuse.fitted` gives it. Not to be used any more.
+    replaced : iterable of (object, object)
+        Training data, and what takes its place where the view holds it: some distances
+        are computed differently between an array and itself.
+
+    Returns
+    -------
+    estimator : estimator
+        Shares nothing with other views.
+    """
+    for part in parts(view):
+        # Answers of an instance would outlive another fit of it.
+        vars(part).pop("kneighbors", None)
+    return deepcopy(view, {id(one): other for one, other in replaced})
 
 
 def parts(value):
