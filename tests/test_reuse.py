@@ -28,7 +28,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -158,6 +158,39 @@ def test_other_containers_are_shared_too(kind):
     estimator, grid = SEARCHES["forest"]
     ours, _ = fit_both(estimator, grid, make, y, cv=CV)
     assert None not in groups_of(ours)
+
+
+def unsorted(rng):
+    made = sparse.random(90, 60, 0.5, format="csr", random_state=0)
+    for row in range(90):
+        part = slice(*made.indptr[row : row + 2])
+        order = rng.permutation(part.stop - part.start)
+        made.indices[part] = made.indices[part][order]
+        made.data[part] = made.data[part][order]
+    made.has_sorted_indices = False
+    return made
+
+
+@pytest.mark.parametrize("return_train_score", [False, True])
+def test_a_fit_that_sorts_a_sparse_matrix_changes_no_other(return_train_score):
+    """Support vector machines do; others sum in the order that they find."""
+    made = unsorted(np.random.default_rng(0))
+    sums = np.asarray(made.sum(axis=1)).ravel()
+    estimator = make_pipeline(MaxAbsScaler(), "passthrough", LogisticRegression())
+    grid = {
+        "maxabsscaler": [MaxAbsScaler(), "passthrough"],
+        "logisticregression": [SVC(), LogisticRegression()],
+    }
+    fit_both(
+        estimator,
+        grid,
+        lambda: made.copy(),
+        (sums > np.median(sums)).astype(int),
+        cv=CV,
+        scoring=lambda e, X, y: float(e.decision_function(X).sum()),
+        return_train_score=return_train_score,
+        refit=False,
+    )
 
 
 def test_random_candidates_are_shared_as_well():

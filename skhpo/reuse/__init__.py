@@ -37,7 +37,9 @@ from skhpo.reuse.base import (
     NotShared,
     check_plain,
     check_valid,
+    may_be_sorted,
     own_copy,
+    untouched,
     values_of,
 )
 from skhpo.reuse.pipeline import Pipelines
@@ -49,6 +51,7 @@ __all__ = [
     "group_key",
     "is_whole",
     "leader",
+    "may_be_sorted",
     "may_share",
     "own_copy",
     "views",
@@ -253,6 +256,7 @@ def fitted(estimators, X, y=None, *, names, params=None):
 
 
 def _fit(estimator, X, y, params):
+    X = untouched(X)
     return estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)
 
 

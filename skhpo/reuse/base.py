@@ -18,6 +18,7 @@ from types import NoneType
 
 import numpy as np
 import sklearn
+from scipy.sparse import issparse
 from sklearn.base import clone
 
 _SCALARS = (bool, int, float, complex, str, bytes, NoneType, np.generic)
@@ -181,6 +182,21 @@ def own_copy(view, replaced=()):
         # Answers of an instance would outlive another fit of it.
         vars(part).pop("kneighbors", None)
     return deepcopy(view, {id(one): other for one, other in replaced})
+
+
+def untouched(X):
+    """Give X, or a copy if those who look at it may change the order of its entries.
+
+    Support vector machines and others sort a sparse matrix in place. Its values stay
+    the same, but what comes later sums them in another order.
+    """
+    # Its own copy may have indices of another type.
+    return deepcopy(X) if may_be_sorted(X) else X
+
+
+def may_be_sorted(X):
+    """Tell whether X is a sparse matrix whose entries a fit may put in order."""
+    return issparse(X) and X.format in ("csr", "csc") and not X.has_canonical_format
 
 
 def parts(value):

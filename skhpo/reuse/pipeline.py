@@ -7,7 +7,7 @@ there, depth first, so that few intermediate features are in memory at a time.
 import sklearn
 from sklearn.base import clone
 
-from skhpo.reuse.base import NotShared, copy_of, draws, freeze, values_of
+from skhpo.reuse.base import NotShared, copy_of, draws, freeze, untouched, values_of
 
 _OWN = {"steps", "memory", "verbose", "transform_input"}
 
@@ -206,7 +206,7 @@ class Pipelines:
         elif is_passthrough(steps[0]):
             yield 0, steps[0]
         else:
-            yield 0, clone(steps[0]).fit(X, y, **own)
+            yield 0, clone(steps[0]).fit(untouched(X), y, **own)
 
     def _inner(self, steps, X, y, own):
         """Fit a transformer for several candidates; yield it and its features."""
@@ -219,22 +219,26 @@ class Pipelines:
                 alone = range(len(steps))
             elif shared:
                 leader = family.leader([steps[i] for i in shared])
-                leader_features = leader.fit_transform(X, y, **own)
+                leader_features = leader.fit_transform(untouched(X), y, **own)
                 for i in shared:
                     view = family.view(leader, steps[i])
                     if view is None:
                         alone.append(i)
                     else:
-                        yield i, view, family.features(view, X, leader_features)
+                        yield (
+                            i,
+                            view,
+                            family.features(view, untouched(X), leader_features),
+                        )
         for i in alone:
             if is_passthrough(steps[i]):
                 yield i, steps[i], X
                 continue
-            step = clone(steps[i])
+            step, own_X = clone(steps[i]), untouched(X)
             if hasattr(step, "fit_transform"):
-                yield i, step, step.fit_transform(X, y, **own)
+                yield i, step, step.fit_transform(own_X, y, **own)
             else:
-                yield i, step.fit(X, y, **own), step.transform(X)
+                yield i, step.fit(own_X, y, **own), step.transform(own_X)
 
     def leader(self, estimators):
         """Make the pipeline to fit; see :meth:`Family.leader`."""
