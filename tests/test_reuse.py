@@ -272,6 +272,12 @@ def test_a_group_whose_fit_fails_is_fitted_apart(monkeypatch):
         search.set_params(error_score="raise").fit(X, y)
 
 
+def test_more_features_than_there_are_warn_once_for_each_fit():
+    estimator = make_pipeline(SelectKBest(), LogisticRegression())
+    ours, _ = fit_both(estimator, {"selectkbest__k": [1, 100, 3]}, X, y, cv=CV)
+    assert groups_of(ours) == [0, 0, 0]
+
+
 def test_a_scorer_that_fails_costs_its_candidate_only():
     def score(estimator, X, y):
         if estimator.n_estimators == 4:

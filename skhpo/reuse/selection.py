@@ -39,9 +39,14 @@ class SelectKBest(_Scores):
     def size(self, estimator):
         return np.inf if estimator.k == "all" else estimator.k
 
+    def alone(self, estimator, X):
+        # It warns, and as the leader would do so once more.
+        n_features = X.shape[1] if hasattr(X, "shape") else len(X[0])
+        return estimator.k != "all" and estimator.k > n_features
+
     def view(self, leader, estimator):
         if estimator.k != "all" and estimator.k > leader.n_features_in_:
-            return None  # a fit of its own warns
+            return None
         return super().view(leader, estimator)
 
     def examples(self, cls):

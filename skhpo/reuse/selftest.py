@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import sklearn
+from joblib import parallel_config
 from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
@@ -112,6 +113,8 @@ def _problem(cls, family):
     with (
         warnings.catch_warnings(),
         sklearn.config_context(transform_output="default"),
+        # Threads of the user's would sum the votes of trees in any order.
+        parallel_config("sequential", n_jobs=1),
     ):
         warnings.simplefilter("ignore")
         try:

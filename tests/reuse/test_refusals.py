@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sklearn
 from comparison import candidates, check_group, groups
+from joblib import effective_n_jobs, parallel_config
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
@@ -370,6 +371,21 @@ def test_a_wrong_family_fails_the_self_test_and_says_so_once(cls, family):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not selftest.holds(cls, family)
+
+
+def test_the_self_test_uses_no_threads_of_the_user(monkeypatch):
+    """Sums of what trees say would depend on which thread comes first."""
+    seen = []
+
+    def see(cls, family):
+        seen.append(effective_n_jobs(None))
+        return iter(())
+
+    monkeypatch.setattr(selftest, "_problems", see)
+    monkeypatch.setattr(selftest, "_KNOWN", {})
+    with parallel_config("threading", n_jobs=2):
+        assert selftest.holds(RandomForestClassifier, Forest())
+    assert seen == [1]
 
 
 def test_a_family_that_fails_the_self_test_shares_nothing(monkeypatch):
