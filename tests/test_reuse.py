@@ -237,6 +237,20 @@ def test_what_depends_on_more_than_its_parameters_is_fitted_apart(estimator):
     assert set(groups_of(ours)) == {None}
 
 
+def test_nothing_is_shared_beside_candidates_that_draw_without_a_seed():
+    """Fewer fits would draw fewer numbers, and these would get others."""
+    pipeline = make_pipeline(StandardScaler(), SVC(kernel="linear"))
+    grid = [
+        {"svc__gamma": [1.0, 2.0, 3.0]},
+        {"svc": [RandomForestClassifier()], "svc__n_estimators": [2, 3]},
+    ]
+    ours, _ = fit_both(pipeline, grid, X, y, cv=CV)
+    assert set(groups_of(ours)) == {None}
+    assert (
+        groups_of(fit_both(pipeline, grid[:1], X, y, cv=CV, refit=False)[0]) == [0] * 3
+    )
+
+
 def test_lines_for_each_fit_need_fits_of_their_own(capsys):
     estimator, grid = SEARCHES["tree"]
     ours, _ = fit_both(estimator, grid, X, y, cv=CV, verbose=2)

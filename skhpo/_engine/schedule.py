@@ -173,8 +173,8 @@ class Schedule:
             Those of one split that have a group, or of one candidate.
         """
         groups = {}
-        for units in missing:
-            key = self._evaluator.share_key(units[0].params)
+        keys = self._evaluator.share_keys([units[0].params for units in missing])
+        for units, key in zip(missing, keys, strict=True):
             groups.setdefault(key or units[0].number, []).append(units)
         n_tasks = self._n_splits * len(groups)
         for key, group in groups.items():

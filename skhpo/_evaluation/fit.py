@@ -23,7 +23,14 @@ from skhpo._evaluation.scores import (
 )
 from skhpo._evaluation.stops import watch_callbacks
 from skhpo._sklearn import MultimetricScorer
-from skhpo.reuse import fitted, group_key, may_be_sorted, may_share, own_copy
+from skhpo.reuse import (
+    draws,
+    fitted,
+    group_key,
+    may_be_sorted,
+    may_share,
+    own_copy,
+)
 from skhpo.trial import SplitResult, shortened
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
@@ -269,24 +276,31 @@ class Evaluator:
             and may_share(self.estimator, self.names)
         )
 
-    def share_key(self, params):
+    def share_keys(self, settings):
         """Tell which candidates may share a fit: those with equal keys.
 
         Parameters
         ----------
-        params : dict of str to object
-            Of a candidate.
+        settings : list of dict of str to object
+            Parameters of candidates.
 
         Returns
         -------
-        key : hashable or None
-            None if it shares with no other.
+        keys : list of (hashable or None)
+            None if one shares with no other; all are where one draws without a seed,
+            so that it draws what it would have drawn.
         """
-        try:
-            estimator = self._candidate(params)
-        except Exception:
-            return None  # its fit will raise that again, where it belongs
-        return group_key(estimator, params, self.names)
+        keys = []
+        for params in settings:
+            try:
+                estimator = self._candidate(params)
+            except Exception:
+                keys.append(None)  # its fit will raise that again, where it belongs
+                continue
+            keys.append(group_key(estimator, params, self.names))
+            if keys[-1] is None and draws(estimator):
+                return [None] * len(settings)
+        return keys
 
     def _candidate(self, params):
         # Values may be estimators, which other fits use as well.

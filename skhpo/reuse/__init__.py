@@ -37,6 +37,7 @@ from skhpo.reuse.base import (
     NotShared,
     check_plain,
     check_valid,
+    draws,
     may_be_sorted,
     own_copy,
     untouched,
@@ -47,6 +48,7 @@ from skhpo.reuse.selftest import holds
 
 __all__ = [
     "TABLE",
+    "draws",
     "fitted",
     "group_key",
     "is_whole",
