@@ -246,9 +246,7 @@ def test_nothing_is_shared_beside_candidates_that_draw_without_a_seed():
     ]
     ours, _ = fit_both(pipeline, grid, X, y, cv=CV)
     assert set(groups_of(ours)) == {None}
-    assert (
-        groups_of(fit_both(pipeline, grid[:1], X, y, cv=CV, refit=False)[0]) == [0] * 3
-    )
+    assert groups_of(GridSearch(pipeline, grid[:1], cv=CV).fit(X, y)) == [0] * 3
 
 
 def test_lines_for_each_fit_need_fits_of_their_own(capsys):

@@ -195,7 +195,18 @@ def untouched(X):
 
 
 def may_be_sorted(X):
-    """Tell whether X is a sparse matrix whose entries a fit may put in order."""
+    """Tell whether a fit may put the entries of its data in order.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix
+        Training data.
+
+    Returns
+    -------
+    may : bool
+        True for a sparse matrix whose entries are not.
+    """
     return issparse(X) and X.format in ("csr", "csc") and not X.has_canonical_format
 
 
