@@ -88,16 +88,19 @@ class Trial:
         What was evaluated.
     splits : tuple of (SplitResult or None)
         One result for each split, in the order of the splits; None where the search
-        ended before.
+        ended before, or the candidate was given up.
     group : int
         Number of the trial whose fits answered for this one: its own number,
         unless it repeats an earlier candidate.
+    raced : bool, default=False
+        Whether the candidate was given up before its last split.
     """
 
     number: int
     candidate: Candidate
     splits: tuple[SplitResult | None, ...]
     group: int
+    raced: bool = False
 
     @property
     def params(self):
@@ -120,7 +123,7 @@ class Trial:
 
     @property
     def cut_off(self):
-        """bool : Whether the search ended before the last split."""
+        """bool : Whether some splits were not evaluated."""
         return None in self.splits
 
     @property
@@ -134,11 +137,14 @@ class Trial:
 
     @property
     def status(self):
-        """str : "complete", "failed" or "timeout".
+        """str : "complete", "raced", "failed" or "timeout".
 
-        "failed" if the fits of all splits failed; "timeout" if the search ended before
-        the last split, or all fits failed and one of them for ``fit_timeout``.
+        "raced" if it was given up before its last split; "failed" if the fits of all
+        splits failed; "timeout" if the search ended before the last split, or all fits
+        failed and one of them for ``fit_timeout``.
         """
+        if self.raced:
+            return "raced"
         if self.cut_off:
             return "timeout"
         if any(split.error is None for split in self.splits):

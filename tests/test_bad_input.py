@@ -206,6 +206,11 @@ def test_a_bad_parameter_of_searches_that_draw_is_refused_by_name(cls, name, val
     "cls, name, value",
     [
         (RandomSearch, "design", "halton"),
+        *(
+            (cls, "racing", value)
+            for cls in (GridSearch, RandomSearch)
+            for value in ("bounds", True, 0.01, ["paired"])
+        ),
         (RandomSearch, "design", None),
         (BayesSearch, "max_pending", 0),
         (BayesSearch, "max_pending", 1.5),

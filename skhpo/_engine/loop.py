@@ -44,6 +44,7 @@ def run(
     timeout=None,
     fit_timeout=None,
     journal=None,
+    race=None,
 ):
     """Ask, evaluate and tell until there is a reason to stop.
 
@@ -54,7 +55,8 @@ def run(
     evaluator : Evaluator
         Fits and scores them.
     n_splits : int
-        Number of splits; each candidate is evaluated on all of them.
+        Number of splits; each candidate is evaluated on all of them, unless it is
+        raced.
     n_jobs : int or None
         As in scikit-learn. Results do not depend on it.
     pre_dispatch : int or str
@@ -66,13 +68,15 @@ def run(
         others are being made.
     on_trial : callable, default=None
         ``on_trial(trial, recalled)`` is called in the main thread with each complete
-        trial, in their order, with those behind one that was cut off at the end;
-        recalled if no fit was made for it now.
+        or raced trial, in their order, with those behind one that was cut off at the
+        end; recalled if no fit was made for it now.
     timeout, fit_timeout : float or None, default=None
         Seconds for the search and for one fit. With either, fits run in processes that
         can be killed.
     journal : Journal, default=None
         Has the results of fits that were made before, and records those made now.
+    race : Race, default=None
+        Gives candidates up before all their splits.
 
     Returns
     -------
@@ -117,6 +121,7 @@ def run(
         journal=journal,
         fit_timeout=fit_timeout,
         deadline=None if timeout is None else start + timeout,
+        race=race,
     )
     interruption = None
     try:
@@ -125,7 +130,8 @@ def run(
         elif place is Place.INLINE:
             run_inline(schedule, evaluator)
         else:
-            if strategy.max_pending is not None or pre_dispatch == "all":
+            lags = strategy.max_pending is not None or race is not None
+            if lags or pre_dispatch == "all":
                 pre_dispatch = "2*n_jobs"
             run_parallel(schedule, evaluator, n_workers, pre_dispatch)
     except (KeyboardInterrupt, SystemExit) as exception:

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from contextlib import contextmanager, nullcontext, suppress
 from enum import Enum, auto
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 
 from joblib import parallel_config
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
@@ -22,6 +22,9 @@ INTERRUPTED = "interrupted"
 # Where nothing is fed back, a task is cut to last about so long: below, sending it
 # costs more than it does; above, workers wait for one another at the end.
 TASK_SECONDS = 0.15
+
+# The same where others wait for what a task decides.
+RACED_TASK_SECONDS = 0.02
 
 # Units of a task where each finished task is recorded.
 MAX_RECORDED_SIZE = 2
@@ -70,6 +73,7 @@ class Schedule:
         journal,
         fit_timeout,
         deadline,
+        race=None,
     ):
         self.trials = []
         self.reason = None
@@ -84,6 +88,17 @@ class Schedule:
         self._journal = journal
         self._fit_timeout = fit_timeout
         self._sizes_tasks = place is not Place.INLINE
+        self._race = race
+        # Splits of a candidate that are evaluated whatever their scores.
+        self._n_first = n_splits if race is None else race.min_splits
+        self._task_seconds = TASK_SECONDS if race is None else RACED_TASK_SECONDS
+        # Splits that may turn out to be for nothing: only where nobody hears of them.
+        self._goes_ahead = (
+            race is not None
+            and place is not Place.INLINE
+            and new_context is None
+            and evaluator.error_score != "raise"
+        )
         self._lookahead = 1 if place is Place.INLINE else LOOKAHEAD
         self._detached = place is Place.PROCESSES
         self._feeds_back = strategy.max_pending is not None
@@ -110,7 +125,9 @@ class Schedule:
     @property
     def ended(self):
         """Whether no unit will be added to the queue any more."""
-        return self._exhausted or self.reason is not None
+        if self.reason is not None:
+            return True
+        return self._exhausted and not (self._race is not None and self._open)
 
     @property
     def late(self):
@@ -124,13 +141,16 @@ class Schedule:
             self.ended or self._n_asked == self._strategy.n_candidates
         )
 
+    def _may_ask(self):
+        return not self._exhausted and self.reason is None and not self.late
+
     def fill(self):
         """Propose candidates until enough units wait, as far as the lag allows."""
         if self._failure is not None:
             raise self._failure
         n_wanted = self._n_workers * max(self._lookahead, 4 * self._task_size)
         # Many results of an earlier run may be taken in here, one after another.
-        while len(self.queue) < n_wanted and not self.ended and not self.late:
+        while len(self.queue) < n_wanted and self._may_ask():
             run = next(self._runs, None)
             if run is not None:
                 self.queue.extend(run)
@@ -142,14 +162,16 @@ class Schedule:
                 candidates = self._strategy.ask(n)
             self._exhausted = not candidates
             missing = [units for c in candidates if (units := self._add(c))]
-            self._runs = self._together(missing) if self._shares else iter(missing)
-            self._close()
+            self._runs = self._in_runs(missing)
+            self._settle()
+        if self._goes_ahead and self._exhausted and not self.late:
+            self._go_ahead()
 
     def _n_allowed(self, n_wanted):
         if self._shares:
             return BLOCK
         if not self._feeds_back:
-            return -(-(n_wanted - len(self.queue)) // self._n_splits)
+            return -(-(n_wanted - len(self.queue)) // self._n_first)
         n_known = self._n_asked - self._strategy.max_pending + 1
         if n_known > len(self.trials):
             return 0
@@ -158,6 +180,10 @@ class Schedule:
                 self._strategy.tell(self.trials[self._n_told : n_known])
             self._n_told = n_known
         return 1
+
+    def _in_runs(self, missing):
+        """Divide the units of several candidates, in the order of their evaluation."""
+        return self._together(missing) if self._shares else iter(missing)
 
     def _together(self, missing):
         """Put units side by side that may share a fit.
@@ -214,7 +240,7 @@ class Schedule:
             group = self._first.setdefault(candidate.key, number)
             if group != number and not self._evaluator.repeats_itself(candidate.params):
                 group = number
-        entry = _Entry(number, candidate, group, [None] * self._n_splits)
+        entry = _Entry(number, candidate, group, self._n_splits)
         self._open.append(entry)
         if group != number:
             return []
@@ -225,16 +251,44 @@ class Schedule:
             self._n_met[name] += 1
             n_met = self._n_met[name]
             entry.key = name if n_met == 1 else f"{name}-{n_met}"
+        return self._go_on(entry, self._n_first)
+
+    def _go_on(self, entry, n_due):
+        """Let a candidate have its first `n_due` splits; return what is missing."""
+        missing = self._missing(entry, n_due)
+        entry.n_due = n_due
+        entry.n_missing = sum(result is None for result in entry.results[:n_due])
+        return missing
+
+    def _go_ahead(self):
+        """Give workers that would do nothing splits that may be needed."""
+        for entry in islice(self._open, self._race.lag + self._n_workers):
+            while len(self.queue) < self._n_workers and entry.may_go_ahead:
+                units = self._missing(entry, entry.n_asked + 1)
+                entry.ahead += units
+                self.queue.extend(units)
+
+    def _give_up(self, entry):
+        """Leave a candidate as it is, and what went ahead of its judgement undone."""
+        entry.raced = True
+        entry.results[entry.n_due :] = [None] * (self._n_splits - entry.n_due)
+        for unit in entry.ahead:
+            with suppress(ValueError, IndexError):  # it has been taken
+                self.queue.remove(unit)
+
+    def _missing(self, entry, n_asked):
+        """Ask for the first `n_asked` splits of a candidate; return what is new."""
         missing = []
-        for split in range(self._n_splits):
+        for split in range(entry.n_asked, n_asked):
             unit = self._unit(entry, split)
             result = self._recorded(unit)
             if result is None:
                 missing.append(unit)
             else:
                 self._evaluator.repeat(unit, result)
-                self._take_in(unit, result)
-                entry.n_fits -= 1
+                entry.results[split] = result
+        entry.n_asked = max(entry.n_asked, n_asked)
+        entry.n_fits += len(missing)
         return missing
 
     def _unit(self, entry, split):
@@ -298,13 +352,14 @@ class Schedule:
             self._journal.end(_named(units), results)
         for unit, result in zip(units, results, strict=True):
             self._take_in(unit, result)
-        self._close()
+        self._settle()
 
     def _take_in(self, unit, result):
         entry = self._pending.get(unit.number)
-        if entry is not None:  # else the search ended before this candidate
+        # Else the search ended before this candidate, or it was given up.
+        if entry is not None and not entry.raced:
             entry.results[unit.split] = result
-            entry.n_missing -= 1
+            entry.n_missing -= unit.split < entry.n_due
 
     def measure(self, n_units, seconds):
         """Learn from a task how many units the next ones should hold."""
@@ -315,24 +370,55 @@ class Schedule:
             latest = (latest + self._unit_seconds) / 2
         self._unit_seconds = max(latest, 1e-6)
         if self._sizes_tasks:
-            self._task_size = max(1, int(TASK_SECONDS / self._unit_seconds))
+            self._task_size = max(1, int(self._task_seconds / self._unit_seconds))
+
+    def _settle(self):
+        """Judge and close candidates by turns, until neither changes anything."""
+        due, n_closed = [], -1
+        while n_closed != len(self.trials) and self.reason is None:
+            n_closed = len(self.trials)
+            due += self._judge()
+            self._close()
+        if due and self.reason is None:
+            # They were there before what waits; others may wait for them.
+            due = chain.from_iterable(self._in_runs(due))
+            self.queue.extendleft(reversed([*due]))
+
+    def _judge(self):
+        """Give candidates up, or let them go on; return the units of each of these."""
+        if self._race is None:
+            return []
+        due = []
+        for entry in islice(self._open, self._race.lag):
+            units = []
+            while entry.n_missing == 0 and not entry.is_done and not units:
+                if self._race.gives_up(entry.number, entry.results[: entry.n_due]):
+                    self._give_up(entry)
+                else:
+                    units = self._go_on(entry, entry.n_due + 1)
+            if units:
+                due.append(units)
+        return due
 
     def _close(self):
-        """Turn complete candidates into trials, in the order of their proposal."""
-        while self._open and self.reason is None and self._open[0].n_missing == 0:
+        """Turn candidates that are done into trials, in the order of their proposal."""
+        while self._open and self.reason is None and self._open[0].is_done:
             entry = self._open.popleft()
+            splits, raced = tuple(entry.results), entry.raced
             if entry.group == entry.number:
                 del self._pending[entry.number]
-                splits = tuple(entry.results)
             else:
-                splits = self.trials[entry.group].splits
-                for number, result in enumerate(splits):
+                first = self.trials[entry.group]
+                splits, raced = first.splits, first.raced
+                for number, result in first.done.items():
                     self._evaluator.repeat(self._unit(entry, number), result)
-            trial = Trial(entry.number, entry.candidate, splits, entry.group)
+            trial = Trial(entry.number, entry.candidate, splits, entry.group, raced)
             self.trials.append(trial)
+            if self._race is not None:
+                self._race.add(trial)
             if self._on_trial is not None:
                 self._on_trial(trial, entry.n_fits == 0)
-            if any(result.stop for result in splits):
+            if any(result.stop for result in trial.done.values()):
                 self.end(STOPPED_BY_CALLBACK)
                 self._open.clear()
 
@@ -356,17 +442,19 @@ class Schedule:
         """
         rows = {trial.number: trial.number for trial in self.trials}
         for entry in self._open:
-            splits = tuple(entry.results)
+            splits, raced = tuple(entry.results), entry.raced
             if entry.group != entry.number:
                 if entry.group not in rows:
                     continue
-                splits = self.trials[rows[entry.group]].splits
+                first = self.trials[rows[entry.group]]
+                splits, raced = first.splits, first.raced
             n_done = sum(result is not None for result in splits)
-            if n_done == len(splits) or (keep_parts and n_done):
+            whole = raced or n_done == len(splits)
+            if whole or (keep_parts and n_done):
                 row = rows[entry.number] = len(self.trials)
-                trial = Trial(row, entry.candidate, splits, rows[entry.group])
+                trial = Trial(row, entry.candidate, splits, rows[entry.group], raced)
                 self.trials.append(trial)
-                if self._on_trial is not None and not trial.cut_off:
+                if self._on_trial is not None and whole:
                     self._on_trial(trial, entry.n_fits == 0)
         with _on_its_own(self._one_thread):
             self._strategy.tell(
@@ -416,19 +504,40 @@ class _Entry:
     """A candidate that has been proposed and is not finished."""
 
     __slots__ = (
+        "ahead",
         "candidate",
         "group",
         "key",
+        "n_asked",
+        "n_due",
         "n_fits",
         "n_missing",
         "number",
+        "raced",
         "results",
     )
 
-    def __init__(self, number, candidate, group, results):
+    def __init__(self, number, candidate, group, n_splits):
         self.number = number
         self.candidate = candidate
         self.group = group
-        self.results = results
+        self.results = [None] * n_splits
         self.key = None
-        self.n_missing = self.n_fits = len(results) if group == number else 0
+        # First splits that are to be evaluated, and that have been asked for, which may
+        # be more. None if another candidate answers.
+        self.n_due = self.n_asked = 0 if group == number else n_splits
+        self.ahead = []  # units beyond those that are due
+        self.n_missing = self.n_fits = 0
+        self.raced = False
+
+    @property
+    def is_done(self):
+        """Whether nothing of it is left to evaluate."""
+        if self.n_missing:
+            return False
+        return self.raced or self.n_due == len(self.results)
+
+    @property
+    def may_go_ahead(self):
+        """Whether there are splits that have not been asked for."""
+        return not self.raced and self.n_asked < len(self.results)

@@ -28,6 +28,7 @@ from skhpo._search.callbacks import CallbackTasks
 from skhpo._search.hints import hint_at_scorers
 from skhpo._search.interruption import one_interruption
 from skhpo._search.progress import Progress
+from skhpo._search.races import make_race
 from skhpo._sklearn import (
     BaseSearchCV,
     Interval,
@@ -50,6 +51,7 @@ _MAY_CHANGE = frozenset(
         "n_jobs",
         "param_grid",
         "pre_dispatch",
+        "racing",
         "refit",
         "reuse",
         "timeout",
@@ -241,8 +243,9 @@ class BaseSearch(BaseSearchCV):
         if self.checkpoint is None:
             strategy = self._make_strategy(space, random_state, n_planned)
         else:
-            self._check_strategy(space, random_state, n_planned)
+            strategy = self._check_strategy(space, random_state, n_planned)
         indices = self._draw_splits(X, y, routed.splitter.split)
+        race = make_race(self, scorer, len(indices), strategy)
         if self.checkpoint is not None:
             own = {"estimator": estimator, "random_state": before}
             journal = self._open_checkpoint(X, y, params, indices, own)
@@ -277,7 +280,6 @@ class BaseSearch(BaseSearchCV):
             progress = Progress(
                 self.verbose,
                 strategy.n_candidates,
-                n_splits,
                 metric,
                 shows_best=self._highest_is_best(strategy),
             )
@@ -294,6 +296,7 @@ class BaseSearch(BaseSearchCV):
                     timeout=self.timeout,
                     fit_timeout=self.fit_timeout,
                     journal=journal,
+                    race=race,
                 )
                 progress.close(outcome.reason)
                 self._forget()
@@ -348,7 +351,8 @@ class BaseSearch(BaseSearchCV):
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(first_scores)
             refit_metric = self.refit
-        limited = self.timeout is not None or self.fit_timeout is not None
+        limits = (self.timeout, self.fit_timeout, getattr(self, "racing", None))
+        limited = any(limit is not None for limit in limits)
         results = tabulate(trials, n_splits, self._format_results, limited=limited)
         self._choose_best(results, trials, refit_metric, strategy)
         self.cv_results_ = results
@@ -369,7 +373,7 @@ class BaseSearch(BaseSearchCV):
         random_state = 0 if random_state is None else random_state
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._make_strategy(space, random_state, n_planned)
+            return self._make_strategy(space, random_state, n_planned)
 
     def _open_checkpoint(self, X, y, fit_params, indices, own):
         """Open the file of this search, new or to be resumed.

@@ -30,8 +30,6 @@ class Progress:
         0 shows nothing; above 1 each fit prints a line of its own.
     n_candidates : int or None
         How many candidates there will be; None if that is not known.
-    n_splits : int
-        Number of splits.
     metric : str, default=None
         Which of several metrics decides; None: the first.
     stream : file, default=None
@@ -46,7 +44,6 @@ class Progress:
         self,
         verbose,
         n_candidates,
-        n_splits,
         metric=None,
         stream=None,
         clock=time.monotonic,
@@ -54,13 +51,12 @@ class Progress:
     ):
         self._verbose = verbose
         self._n_candidates = n_candidates
-        self._n_splits = n_splits
         self._metric = metric
         self._stream = stream
         self._clock = clock
         self._shows_best = shows_best
         self._n_done = self._n_recalled = 0
-        self._n_failed = 0
+        self._n_failed = self._n_fits = 0
         self._best = self._best_score = None
         self._width_drawn = 0
         self._closed = not verbose
@@ -86,7 +82,7 @@ class Progress:
         Parameters
         ----------
         trial : Trial
-            Complete or failed.
+            Complete, raced or failed.
         recalled : bool, default=False
             Whether no fit was made for it now, which says nothing of the time left.
         """
@@ -95,6 +91,7 @@ class Progress:
         self._n_done += 1
         self._n_recalled += recalled
         self._n_failed += len(trial.errors)
+        self._n_fits += trial.n_splits_done
         score = _mean_score(trial, self._metric)
         if not math.isnan(score) and (self._best is None or score > self._best_score):
             self._best, self._best_score = trial, score
@@ -128,8 +125,7 @@ class Progress:
         if reason is not None and self._n_done != self._n_candidates:
             parts[0] += f" ({reason})"
         if self._n_failed:
-            n_fits = self._n_done * self._n_splits
-            parts.append(f"{self._n_failed} of {n_fits} fits failed")
+            parts.append(f"{self._n_failed} of {self._n_fits} fits failed")
         parts.append(f"{_duration(seconds)} elapsed")
         n_fitted = self._n_done - self._n_recalled
         if not ended and self._n_candidates is not None and n_fitted:

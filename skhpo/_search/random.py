@@ -4,6 +4,7 @@ import numpy as np
 
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import REUSE, Count
+from skhpo._search.races import RACING
 from skhpo._sklearn import StrOptions
 from skhpo.strategies.random import RandomStrategy
 
@@ -76,6 +77,16 @@ class RandomSearch(BaseSearch):
         Whether one fit may answer for several candidates where their scores are those
         of separate fits to the last bit: the first trees of a larger forest, steps of
         a pipeline that are the same. False fits each candidate apart.
+    racing : {"bound", "paired", "forgiving"} or callable, default=None
+        Rule by which a candidate is given up before its last split, compared with the
+        best of those before it; see :doc:`/user_guide/racing`. "bound" gives up what
+        could not become the best with perfect scores on all other splits, and so
+        never changes the best; it needs a metric whose maximum is known. "paired" (a
+        one-sided paired test, from the third split on) and "forgiving" (worse on
+        average than the best on its worst split) save more and guarantee nothing. Or
+        an object of :mod:`skhpo.racing`, or a ``rule(running, finished)`` of your own.
+        Given-up candidates rank last, and ``cv_results_`` has the columns ``status``
+        and ``n_splits_done``. Several metrics race on the one that ``refit`` names.
 
     Attributes
     ----------
@@ -109,10 +120,10 @@ class RandomSearch(BaseSearch):
         Names of the features. Only if the best estimator knows them.
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
-        ("complete", "failed" when the fits of all splits failed, "timeout" when a limit
-        did it), ``splits`` (those with the same ``group`` were fitted together),
-        ``errors`` (tracebacks by split) and ``group`` (the row that this one repeats,
-        or its own).
+        ("complete", "raced", "failed" when the fits of all splits failed, "timeout"
+        when a limit did it), ``splits`` (those with the same ``group`` were fitted
+        together), ``errors`` (tracebacks by split) and ``group`` (the row that this one
+        repeats, or its own).
     stop_reason_ : str
         Why the search ended: "n_iter candidates evaluated",
         "search space exhausted", "timeout reached", "interrupted" or
@@ -152,6 +163,7 @@ class RandomSearch(BaseSearch):
         "n_iter": [Count()],
         "design": [StrOptions({"random", "sobol"})],
         "reuse": REUSE,
+        "racing": RACING,
         "random_state": ["random_state"],
     }
 
@@ -175,6 +187,7 @@ class RandomSearch(BaseSearch):
         fit_timeout=None,
         checkpoint=None,
         reuse="exact",
+        racing=None,
     ):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
@@ -195,6 +208,7 @@ class RandomSearch(BaseSearch):
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
         self.reuse = reuse
+        self.racing = racing
 
     def _make_strategy(self, space, random_state, n_planned):
         return RandomStrategy(

@@ -27,7 +27,8 @@ def read_checkpoint(path):
         One row for each candidate, in the order in which they were begun, much as
         ``cv_results_``: ``params``, where values other than numbers, texts and None are
         described; ``status``, "complete", "failed" or "timeout" as there, or
-        "incomplete" if fits have not ended, whether or not they are under way;
+        "incomplete" if fits have not ended, whether or not they are under way, or ever
+        will be: which candidates were raced is not in the file;
         ``n_splits_done``; ``split0_test_score`` and so on, or
         ``split0_test_<metric>``, NaN where a fit has not ended; ``mean_test_score`` or
         ``mean_test_<metric>``, NaN unless all have; ``mean_fit_time`` and

@@ -65,11 +65,9 @@ def width(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
 
 
-def on_terminal(clock, n_candidates=10, n_splits=2, **options):
+def on_terminal(clock, n_candidates=10, **options):
     terminal = Terminal()
-    progress = Progress(
-        1, n_candidates, n_splits, stream=terminal, clock=clock, **options
-    )
+    progress = Progress(1, n_candidates, stream=terminal, clock=clock, **options)
     return progress, terminal
 
 
@@ -90,7 +88,7 @@ def test_the_line_is_shown_at_once_where_writing_is_buffered(clock):
 
     raw = Raw()
     stream = io.TextIOWrapper(io.BufferedWriter(raw))
-    progress = Progress(1, 2, 2, stream=stream, clock=clock)
+    progress = Progress(1, 2, stream=stream, clock=clock)
     progress.update(trial(0, 0.5, 0.5))
     assert raw.getvalue().startswith(b"\r1/2 candidates")
 
@@ -165,7 +163,7 @@ def test_the_last_state_is_shown_whole(clock, monkeypatch, columns):
 @pytest.mark.parametrize("verbose, stream", [(1, io.StringIO), (2, Terminal)])
 def test_whole_lines_come_every_ten_seconds_and_at_the_end(clock, verbose, stream):
     stream = stream()
-    progress = Progress(verbose, 100, 2, stream=stream, clock=clock)
+    progress = Progress(verbose, 100, stream=stream, clock=clock)
     for number in range(50):
         clock.now += 1
         progress.update(trial(number, number, number))
@@ -184,7 +182,7 @@ def test_whole_lines_come_every_ten_seconds_and_at_the_end(clock, verbose, strea
 
 def test_a_short_search_prints_one_line_in_a_file(clock):
     stream = io.StringIO()
-    with Progress(1, 3, 2, stream=stream, clock=clock) as progress:
+    with Progress(1, 3, stream=stream, clock=clock) as progress:
         for number in range(3):
             progress.update(trial(number, 0.5, 0.5))
     assert stream.getvalue().count("\n") == 1
@@ -198,13 +196,13 @@ def test_a_notebook_has_a_line_that_is_overwritten(clock, monkeypatch):
     iostream.OutStream = OutStream
     monkeypatch.setitem(sys.modules, "ipykernel.iostream", iostream)
     stream = OutStream()
-    progress = Progress(1, 2, 2, stream=stream, clock=clock)
+    progress = Progress(1, 2, stream=stream, clock=clock)
     progress.update(trial(0, 0.5, 0.5))
     assert stream.getvalue().startswith("\r1/2 candidates")
 
 
 def test_failed_fits_are_counted(clock):
-    progress, terminal = on_terminal(clock, n_splits=3)
+    progress, terminal = on_terminal(clock)
     progress.update(trial(0, np.nan, 0.5, 0.5, errors=1))
     clock.now += 1
     progress.update(trial(1, np.nan, np.nan, np.nan, errors=3))
@@ -284,23 +282,23 @@ def closed():
 
 @pytest.mark.parametrize("stream", [Broken(), closed(), object()])
 def test_a_stream_that_fails_does_not_end_the_search(monkeypatch, stream):
-    progress = Progress(1, 2, 2, stream=stream)
+    progress = Progress(1, 2, stream=stream)
     progress.update(trial(0, 0.5, 0.5))
     progress.close()
 
 
 def test_stdout_is_looked_up_when_it_is_used(monkeypatch):
-    progress = Progress(1, 1, 2)
+    progress = Progress(1, 1)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     progress.update(trial(0, 0.5, 0.5))
     progress.close()
     assert sys.stdout.getvalue().startswith("1/1 candidates")
     monkeypatch.setattr(sys, "stdout", None)
-    Progress(1, 1, 2).close()
+    Progress(1, 1).close()
 
 
 def test_a_silent_search_does_not_look_at_its_trials():
-    progress = Progress(0, 1, 2, stream=None, clock=None)
+    progress = Progress(0, 1, stream=None, clock=None)
     progress.update(None)
     progress.close()
 
@@ -396,7 +394,7 @@ def test_a_real_terminal_shows_one_line_that_is_overwritten():
 
 def test_what_was_recalled_says_nothing_of_the_time_left(clock):
     stream = io.StringIO()
-    with Progress(1, 10, 2, stream=stream, clock=clock) as progress:
+    with Progress(1, 10, stream=stream, clock=clock) as progress:
         for number in range(6):
             progress.update(trial(number, 0.5, 0.5), recalled=True)
         clock.now += 30
@@ -407,6 +405,6 @@ def test_what_was_recalled_says_nothing_of_the_time_left(clock):
 
 def test_the_highest_score_is_not_shown_where_it_does_not_decide(clock):
     stream = io.StringIO()
-    with Progress(1, 10, 2, stream=stream, clock=clock, shows_best=False) as progress:
+    with Progress(1, 10, stream=stream, clock=clock, shows_best=False) as progress:
         progress.update(trial(0, 0.5, 0.5))
     assert "candidates" in stream.getvalue() and "best" not in stream.getvalue()
