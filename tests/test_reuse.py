@@ -440,6 +440,8 @@ def test_groups_that_share_what_is_in_front_are_smaller_with_workers():
         sizes[n_jobs] = sorted(np.unique(groups_of(search), return_counts=True)[1])
     # The first of one worker when nothing is known, the rest when fits are fast.
     assert sizes == {1: [4, 16], 2: [2, 3, 3, 3, 3, 3, 3]}
+    search = GridSearch(estimator, grid, cv=CV).fit(X, y)
+    assert groups_of(search, split=1) == [0] * 20
 
 
 def test_candidates_are_complete_early_where_fits_are_slow(monkeypatch):

@@ -205,16 +205,20 @@ class Schedule:
         n_tasks = self._n_splits * len(groups)
         for key, group in groups.items():
             n = len(group)
+            if self._is_too_soon() and n > MIN_PART and not is_whole(key):
+                # How large parts should be, a first one tells.
+                yield _grouped([units.pop(0) for units in group[:MIN_PART]])
             while group:
                 size = self._size_of_part(key, n, n_tasks)
                 part, group = group[:size], group[size:]
                 by_split = {}
                 for unit in chain.from_iterable(part):
                     by_split.setdefault(unit.split, []).append(unit)
-                for units in by_split.values():
-                    if len(units) > 1:
-                        units = [u._replace(group=part[0][0].number) for u in units]
-                    yield units
+                yield from map(_grouped, by_split.values())
+
+    def _is_too_soon(self):
+        """Tell whether nothing is known of how long fits take, and soon will be."""
+        return self._unit_seconds is None and self._n_workers == 1
 
     def _size_of_part(self, key, n, n_tasks):
         """Choose how many of the `n` candidates of a group share a fit."""
@@ -461,6 +465,13 @@ class Schedule:
                 [trial for trial in self.trials[self._n_told :] if not trial.cut_off]
             )
         return self.trials
+
+
+def _grouped(units):
+    """Let units of one split share a fit."""
+    if len(units) == 1:
+        return units
+    return [unit._replace(group=units[0].number) for unit in units]
 
 
 def _are_together(one, other):
