@@ -2,10 +2,12 @@
 
 import inspect
 import os
+import warnings
 
 import joblib
 import numpy as np
 import pytest
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.datasets import make_regression
 from sklearn.dummy import DummyRegressor
@@ -265,3 +267,33 @@ def test_a_metric_without_a_module_is_a_metric():
     metric.__module__ = None
     search = GridSearch(Ridge(), {"alpha": [1, 2]}, scoring=make_scorer(metric))
     assert search.fit(X, y).best_score_ == 1.0
+
+
+class HearsItsSurroundings(BaseEstimator):
+    """Its score tells in which configuration, and with which filters, it is fitted."""
+
+    def fit(self, X, y=None):
+        self.score_ = float(get_config()["working_memory"])
+        try:
+            warnings.warn("a warning of the fit", stacklevel=1)
+        except UserWarning:
+            self.score_ += 0.5
+        return self
+
+    def score(self, X, y=None):
+        return self.score_
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+@pytest.mark.parametrize("action", ["error", "ignore"])
+def test_configuration_and_filters_of_warnings_reach_the_workers(backend, action):
+    search = GridSearch(HearsItsSurroundings(), {}, n_jobs=2, refit=False)
+    with (
+        joblib.parallel_config(backend),
+        config_context(working_memory=77),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings(action, "a warning of", UserWarning)
+        search.fit(X)
+    assert search.best_score_ == (77.5 if action == "error" else 77)
+    assert get_config()["working_memory"] != 77

@@ -3,9 +3,11 @@
 import time
 import warnings
 
+import joblib
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from joblib.parallel import get_active_backend
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn import config_context, get_config
+from sklearn.utils import parallel as threads
 
 from skhpo._engine.schedule import TIMED_OUT
 from skhpo._evaluation.fit import batches
@@ -61,7 +63,7 @@ def run_watched(schedule, evaluator, n_workers, fit_timeout=None):
 
 def run_parallel(schedule, evaluator, n_workers, pre_dispatch):
     """Evaluate in the active backend of joblib; watched, once a worker has died."""
-    make_task = _task_maker(evaluator)
+    Parallel, make_task = _way_to_workers(evaluator)
     options = dict(n_jobs=n_workers, pre_dispatch=pre_dispatch, batch_size=1)
     try:
         for order in ("generator_unordered", "generator"):
@@ -94,8 +96,7 @@ def _run_stream(schedule, make_task, parallel):
         # joblib asks for tasks in whatever thread a result arrives, holding its lock:
         # this may neither compute nor wait.
         while not over and (schedule.queue or not schedule.ended):
-            units = schedule.take()
-            yield make_task(units) if units else delayed(_nap)()
+            yield make_task(schedule.take())
 
     schedule.fill()
     results = parallel(tasks())
@@ -130,36 +131,55 @@ def _record(schedule, units, results, seconds):
     schedule.record(units, results)
 
 
-def _task_maker(evaluator):
-    """Choose how `evaluator` travels with the tasks of the active backend."""
+def _way_to_workers(evaluator):
+    """Choose how `evaluator` travels with the tasks of the active backend.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        What tasks need.
+
+    Returns
+    -------
+    Parallel : type
+        Runs the tasks.
+    make_task : callable
+        ``make_task(units)`` makes one.
+    """
     backend, _ = get_active_backend()
     if getattr(backend, "supports_sharedmem", False):
-        return lambda units: delayed(_evaluate)(units, evaluator)
-    arrays = pack(evaluator)
+        return threads.Parallel, lambda units: threads.delayed(_evaluate)(
+            units, evaluator
+        )
+    # scikit-learn's Parallel would pickle configuration and filters with every task.
+    arrays = pack((evaluator, get_config(), [*warnings.filters]))
     client = getattr(backend, "client", None)
     if client is not None:
         # dask: one copy on each worker, so that losing a worker loses no data, as
         # joblib's own scattering (one copy in all) would. Plain arrays, since a class
         # that the workers cannot import would hang the scattering.
         arrays = client.scatter(arrays, broadcast=True, hash=False)
-    return lambda units: delayed(_evaluate_packed)(units, *arrays)
+    return joblib.Parallel, lambda units: joblib.delayed(_evaluate_packed)(
+        units, *arrays
+    )
 
 
 def _evaluate(units, evaluator):
     start = time.perf_counter()
+    if not units:
+        time.sleep(NAP_SECONDS)
     results = evaluator.evaluate_all(units)
     return _without_context(units), results, time.perf_counter() - start
 
 
 def _evaluate_packed(units, *arrays):
     die_with_parent()
-    return _evaluate(units, unpack(arrays))
+    evaluator, config, filters = unpack(arrays)
+    with config_context(**config), warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.filters.extend(filters)
+        return _evaluate(units, evaluator)
 
 
 def _without_context(units):
     return [unit._replace(params=None, context=None) for unit in units]
-
-
-def _nap():
-    time.sleep(NAP_SECONDS)
-    return (), (), 0.0

@@ -27,7 +27,7 @@ TASK_SECONDS = 0.15
 RACED_TASK_SECONDS = 0.02
 
 # Units of a task where each finished task is recorded.
-MAX_RECORDED_SIZE = 4
+MAX_RECORDED_SIZE = 2
 
 # Units for each worker that are proposed ahead where nothing is fed back. Where results
 # are read in order, one long fit may hold up many finished ones: they have to last.

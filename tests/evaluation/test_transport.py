@@ -32,9 +32,12 @@ def test_what_is_unpacked_is_what_was_packed(value):
         np.testing.assert_equal(found, value)
 
 
-def test_the_payload_is_large_enough_for_shared_memory():
-    (payload,) = pack(None)
-    assert payload.nbytes > 2**20
+@pytest.mark.parametrize("n_bytes", [0, 2**15, 2**17, 2**19])
+def test_the_payload_is_small_or_large_enough_for_shared_memory(n_bytes):
+    (payload,) = pack(b"a" * n_bytes)
+    assert payload.nbytes <= 2**16 or payload.nbytes > 2**20
+    assert (payload.nbytes > 2**20) == (n_bytes > 2**16)
+    assert unpack([payload]) == b"a" * n_bytes
 
 
 def test_large_arrays_stay_the_same_objects_and_small_ones_can_be_written_to():
