@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.exceptions import FitFailedWarning
 
 from skhpo.trial import shortened
@@ -105,16 +106,59 @@ def tabulate(trials, n_splits, format_results, *, limited=False):
             results = _with_parts(results, trials, n_splits, format_results)
         results["status"] = np.array([trial.status for trial in trials])
         results["n_splits_done"] = np.array([trial.n_splits_done for trial in trials])
+    rungs = [trial.candidate.rung for trial in trials]
+    if None not in rungs:
+        results["iter"] = np.array([rung.iteration for rung in rungs])
+        results["n_resources"] = np.array([rung.n_resources for rung in rungs])
+        if any(rung.bracket for rung in rungs):
+            results["bracket"] = np.array([rung.bracket for rung in rungs])
+        _rank_by_resources(results, rows_with_all_splits(trials))
     return results
 
 
-def rows_of_complete(trials):
+def _rank_by_resources(results, rows):
+    """Let those with more of the resource rank first: their scores do not compare."""
+    n_resources = results["n_resources"][rows]
+    for name, ranks in results.items():
+        if not name.startswith("rank_test_"):
+            continue
+        of_rows, n_before = ranks[rows], 0
+        new = np.empty_like(of_rows)
+        for level in np.unique(n_resources)[::-1]:
+            there = n_resources == level
+            new[there] = n_before + rankdata(of_rows[there], method="min")
+            n_before += there.sum()
+        ranks[rows] = new
+
+
+def rows_with_all_splits(trials):
     """Tell which rows of the table hold candidates with all their splits."""
     return [row for row, trial in enumerate(trials) if not trial.cut_off]
 
 
+def rows_of_complete(trials):
+    """Tell which rows of the table hold candidates that may be the best.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        All of them.
+
+    Returns
+    -------
+    rows : list of int
+        Of those with all splits; of these, with the most of a resource.
+    """
+    rows = rows_with_all_splits(trials)
+    rungs = {row: trials[row].candidate.rung for row in rows}
+    if None in rungs.values() or not rows:
+        return rows
+    most = max(rung.n_resources for rung in rungs.values())
+    return [row for row in rows if rungs[row].n_resources == most]
+
+
 def complete_rows(results, trials):
-    """Leave the rows out that lack splits.
+    """Leave the rows out that lack splits, or have less of a resource than others.
 
     Parameters
     ----------
@@ -180,7 +224,7 @@ def _with_parts(results, trials, n_splits, format_results):
     Their scores have no mean, as those of the others are means over other splits, and
     they rank last. Their times are those of the splits that they have.
     """
-    rows = rows_of_complete(trials)
+    rows = rows_with_all_splits(trials)
     filled = [_fill(trial) for trial in trials]
     with warnings.catch_warnings():
         # What is to be said of the complete ones has been said.

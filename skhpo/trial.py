@@ -8,12 +8,32 @@ A strategy proposes a :class:`Candidate`; evaluation answers with one
 import reprlib
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 _SHORT = reprlib.Repr()
 _SHORT.maxdict = 10
 _SHORT.maxstring = _SHORT.maxother = 60
+
+
+class Rung(NamedTuple):
+    """How much of a resource a candidate is given.
+
+    Parameters
+    ----------
+    n_resources : int
+        Number of samples, or value of a parameter.
+    iteration, bracket : int
+        Where it stands in a schedule, from 0 on.
+    fraction : float, default=1.0
+        Of the samples of each split, in (0, 1]; 1 where these are not the resource.
+    """
+
+    n_resources: int
+    iteration: int
+    bracket: int
+    fraction: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +46,8 @@ class Candidate:
         What ``set_params`` receives.
     point : ndarray of shape (n_dims,), default=None
         The same setting in the unit cube, where the strategy works there.
-    resource : float, default=1.0
-        Share of the full resource to spend, in (0, 1].
+    rung : Rung, default=None
+        How much is spent on it; None where all candidates get the same.
     key : hashable, default=None
         Candidates with equal keys are the same setting, so that one evaluation
         may serve all of them. None: never the same as another.
@@ -35,8 +55,13 @@ class Candidate:
 
     params: dict[str, object]
     point: np.ndarray | None = None
-    resource: float = 1.0
+    rung: Rung | None = None
     key: Hashable | None = None
+
+    @property
+    def fraction(self):
+        """float : Share of the samples of each split that it is evaluated on."""
+        return 1.0 if self.rung is None else self.rung.fraction
 
 
 @dataclass(frozen=True, slots=True)

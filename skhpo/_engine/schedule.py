@@ -160,26 +160,30 @@ class Schedule:
                 break
             with _on_its_own(self._one_thread):
                 candidates = self._strategy.ask(n)
-            self._exhausted = not candidates
+            self._exhausted = not candidates and self._n_needed() <= self._n_told
             missing = [units for c in candidates if (units := self._add(c))]
             self._runs = self._in_runs(missing)
             self._settle()
         if self._goes_ahead and self._exhausted and not self.late:
             self._go_ahead()
 
+    def _n_needed(self):
+        return self._strategy.n_needed(self._n_asked)
+
     def _n_allowed(self, n_wanted):
+        """Tell what has to be told; give how many candidates may be asked for."""
+        n_needed = self._n_needed()
+        if n_needed > len(self.trials):
+            return 0
+        if n_needed > self._n_told:
+            with _on_its_own(self._one_thread):
+                self._strategy.tell(self.trials[self._n_told : n_needed])
+            self._n_told = n_needed
+        if self._feeds_back:
+            return 1
         if self._shares:
             return BLOCK
-        if not self._feeds_back:
-            return -(-(n_wanted - len(self.queue)) // self._n_first)
-        n_known = self._n_asked - self._strategy.max_pending + 1
-        if n_known > len(self.trials):
-            return 0
-        if n_known > self._n_told:
-            with _on_its_own(self._one_thread):
-                self._strategy.tell(self.trials[self._n_told : n_known])
-            self._n_told = n_known
-        return 1
+        return -(-(n_wanted - len(self.queue)) // self._n_first)
 
     def _in_runs(self, missing):
         """Divide the units of several candidates, in the order of their evaluation."""
@@ -251,7 +255,7 @@ class Schedule:
         self._pending[number] = entry
         if self._journal is not None:
             # Two candidates may be the same and yet give other scores.
-            name = self._journal.key(candidate.params)
+            name = self._journal.key(_setting(candidate))
             self._n_met[name] += 1
             n_met = self._n_met[name]
             entry.key = name if n_met == 1 else f"{name}-{n_met}"
@@ -299,7 +303,8 @@ class Schedule:
         params, context = entry.candidate.params, None
         if self._new_context is not None:
             context = self._new_context(entry.number, params, split, self._detached)
-        return Unit(entry.number, params, split, context, entry.key)
+        fraction = entry.candidate.fraction
+        return Unit(entry.number, params, split, context, entry.key, fraction=fraction)
 
     def _recorded(self, unit):
         """Find the result of a fit that was made before."""
@@ -482,7 +487,14 @@ def _are_together(one, other):
 
 def _named(units):
     """Name units as a journal does."""
-    return [(unit.key, unit.params, unit.split) for unit in units]
+    return [(unit.key, _setting(unit), unit.split) for unit in units]
+
+
+def _setting(candidate):
+    """Give the parameters of a candidate or unit, and the share of samples it has."""
+    if candidate.fraction == 1:
+        return candidate.params
+    return {**candidate.params, "(fraction of samples)": candidate.fraction}
 
 
 @contextmanager

@@ -54,6 +54,8 @@ class Unit(NamedTuple):
     group : int or None
         Units of a split that have it in common may share a fit: the number of the
         first of them.
+    fraction : float
+        Of the samples of the split, in (0, 1].
     """
 
     number: int
@@ -62,6 +64,12 @@ class Unit(NamedTuple):
     context: object = None
     key: str | None = None
     group: int | None = None
+    fraction: float = 1.0
+
+    @property
+    def place(self):
+        """(int, float) : What says which data it sees."""
+        return self.split, self.fraction
 
 
 def batches(units):
@@ -164,12 +172,12 @@ class Evaluator:
         share = self._may_share(estimator, unit)
         start = time.time()
         train = self.splits.train(
-            unit.split,
+            unit.place,
             estimator,
             share=share and (self._scorer_cannot_write or not self.return_train_score),
         )
         test = self.splits.test(
-            unit.split, estimator, share=share and self._scorer_cannot_write
+            unit.place, estimator, share=share and self._scorer_cannot_write
         )
         error, stop, derivative = None, False, None
         watchers = [] if unit.context is None else watch_callbacks(unit.context)
@@ -199,7 +207,7 @@ class Evaluator:
             score_time = time.time() - start - fit_time
             train_scores = None
             if self.return_train_score:
-                params = self.splits.train_score_params(unit.split)
+                params = self.splits.train_score_params(unit.place)
                 train_scores = self._score(
                     estimator, train._replace(params=params), unit
                 )
@@ -311,11 +319,11 @@ class Evaluator:
         estimators = [self._candidate(unit.params) for unit in batch]
         if len({get_tags(each).input_tags.pairwise for each in estimators}) > 1:
             return {}
-        number, safe = batch[0].split, self._scorer_cannot_write
+        place, safe = batch[0].place, self._scorer_cannot_write
         share = self.splits.may_share(estimators[0]) and all(
             map(self._leaves_data_alone, estimators, batch)
         )
-        train = self.splits.train(number, estimators[0], share=share)
+        train = self.splits.train(place, estimators[0], share=share)
         if self.return_train_score and may_be_sorted(train.X):
             return {}  # each is scored on what its own fit has made of the order
         answers, fit_time = {}, 0.0
@@ -336,16 +344,16 @@ class Evaluator:
             part = train
             if self.return_train_score and not safe:
                 # Views look at it again, so that a scorer gets one of its own.
-                part = self.splits.train(number, estimator, share=False)
+                part = self.splits.train(place, estimator, share=False)
             if not self._scorer_asks_only:
                 estimator = own_copy(estimator, [(train.X, part.X), (train.y, part.y)])
             start = time.time()
-            test = self.splits.test(number, estimator, share=share and safe)
+            test = self.splits.test(place, estimator, share=share and safe)
             test_scores = self._score_test(estimator, test, batch[i])
             score_time = time.time() - start
             train_scores = None
             if self.return_train_score:
-                part = part._replace(params=self.splits.train_score_params(number))
+                part = part._replace(params=self.splits.train_score_params(place))
                 train_scores = self._score(estimator, part, batch[i])
             answers[i] = test_scores, train_scores, score_time
             if on_progress is not None:
@@ -370,7 +378,7 @@ class Evaluator:
         if self.verbose > 9:
             print(_start_line(self, unit))
         if unit.context is not None:
-            part = self.splits.train(unit.split, self.estimator, share=False)
+            part = self.splits.train(unit.place, self.estimator, share=False)
             told = dict(
                 estimator=self.search,
                 X=part.X,
@@ -466,7 +474,7 @@ class Evaluator:
         except Exception:
             # Let it fail once more on data of its own: then the failure, and what
             # scikit-learn makes of it, has nothing to do with sharing.
-            test = self.splits.test(unit.split, estimator, share=False)
+            test = self.splits.test(unit.place, estimator, share=False)
             return self._score(estimator, test, unit)
 
     def _score(self, estimator, part, unit):

@@ -36,9 +36,11 @@ class Splits:
     fit_params, score_params : dict
         Parameters of the estimator's ``fit`` and of the scorer. Those with a length
         of n_samples are sliced.
+    subsamples : Subsamples, default=None
+        What smaller parts consist of; None if there are none.
     """
 
-    def __init__(self, X, y, indices, *, fit_params, score_params):
+    def __init__(self, X, y, indices, *, fit_params, score_params, subsamples=None):
         self.X = X
         self.y = y
         self.fit_params = fit_params
@@ -59,19 +61,21 @@ class Splits:
                 for value in (*fit_params.values(), *score_params.values())
             )
         )
+        self._subsamples = subsamples
         self._shared = {}
         self._n_shared_bytes = 0
+        self._fraction = 1.0  # that of the parts that are kept
 
     def __getstate__(self):
         return {**self.__dict__, "_shared": {}, "_n_shared_bytes": 0}
 
-    def train(self, number, estimator, *, share):
-        """Give the training part of split `number`.
+    def train(self, place, estimator, *, share):
+        """Give a training part.
 
         Parameters
         ----------
-        number : int
-            Which split.
+        place : (int, float)
+            Which split, and what fraction of its samples.
         estimator : estimator
             Decides whether X is a square kernel, to be sliced both ways.
         share : bool
@@ -83,21 +87,37 @@ class Splits:
         part : Part
             X, y and the fit parameters.
         """
-        train, _ = self.indices[number]
-        return self._part(number, estimator, train, None, self.fit_params, share)
+        train, _ = self._rows(place)
+        return self._part(place, estimator, train, None, self.fit_params, share)
 
-    def test(self, number, estimator, *, share):
-        """Give the held-out part of split `number`, with the score parameters."""
-        train, test = self.indices[number]
-        return self._part(number, estimator, test, train, self.score_params, share)
+    def test(self, place, estimator, *, share):
+        """Give the held-out part of a split, with the score parameters."""
+        train, test = self._rows(place)
+        return self._part(place, estimator, test, train, self.score_params, share)
 
-    def train_score_params(self, number):
-        """Slice the score parameters along the training part of split `number`."""
+    def train_score_params(self, place):
+        """Slice the score parameters along the training part of a split."""
         return check_method_params(
-            self.X, params=self.score_params, indices=self.indices[number][0]
+            self.X, params=self.score_params, indices=self._rows(place)[0]
         )
 
-    def _part(self, number, estimator, rows, train, params, share):
+    def _rows(self, place):
+        """Give the row numbers of both parts."""
+        number, fraction = place
+        train, test = self.indices[number]
+        if fraction == 1:
+            return train, test
+        return (
+            train[self._subsamples.train(number, fraction)],
+            test[self._subsamples.test(number, fraction)],
+        )
+
+    def _part(self, place, estimator, rows, train, params, share):
+        number, fraction = place
+        if share and fraction != self._fraction:
+            # Smaller and larger parts come one after another.
+            self._shared, self._n_shared_bytes = {}, 0
+            self._fraction = fraction
         key = number, train is None
         if share and key in self._shared:
             return self._shared[key]

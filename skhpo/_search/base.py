@@ -25,6 +25,7 @@ from skhpo._results import (
     tabulate,
 )
 from skhpo._search.callbacks import CallbackTasks
+from skhpo._search.fidelities import make_fidelity
 from skhpo._search.hints import hint_at_scorers
 from skhpo._search.interruption import one_interruption
 from skhpo._search.progress import Progress
@@ -246,6 +247,9 @@ class BaseSearch(BaseSearchCV):
             strategy = self._check_strategy(space, random_state, n_planned)
         indices = self._draw_splits(X, y, routed.splitter.split)
         race = make_race(self, scorer, len(indices), strategy)
+        fidelity = make_fidelity(
+            self, space, X, y, indices, routed.splitter.split, scorer
+        )
         if self.checkpoint is not None:
             own = {"estimator": estimator, "random_state": before}
             journal = self._open_checkpoint(X, y, params, indices, own)
@@ -255,6 +259,8 @@ class BaseSearch(BaseSearchCV):
                 strategy = self._make_strategy(space, seed, journal.n_iter)
                 if self.verbose > 0:
                     print(f"{journal.path}: {journal.n_recorded} fits are recorded")
+            if fidelity is not None:
+                strategy = fidelity.shared_among(strategy)
             n_splits = len(indices)
             self._print_plan(strategy.n_candidates, n_splits)
             evaluator = Evaluator(
@@ -265,6 +271,7 @@ class BaseSearch(BaseSearchCV):
                     indices,
                     fit_params=routed.estimator.fit,
                     score_params=routed.scorer.score,
+                    subsamples=None if fidelity is None else fidelity.subsamples,
                 ),
                 scorer=scorer,
                 return_train_score=self.return_train_score,
@@ -351,8 +358,8 @@ class BaseSearch(BaseSearchCV):
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(first_scores)
             refit_metric = self.refit
-        limits = (self.timeout, self.fit_timeout, getattr(self, "racing", None))
-        limited = any(limit is not None for limit in limits)
+        limits = ("timeout", "fit_timeout", "racing", "fidelity")
+        limited = any(getattr(self, limit, None) is not None for limit in limits)
         results = tabulate(trials, n_splits, self._format_results, limited=limited)
         self._choose_best(results, trials, refit_metric, strategy)
         self.cv_results_ = results

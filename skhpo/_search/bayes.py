@@ -4,6 +4,7 @@ import numpy as np
 
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import Count
+from skhpo._search.fidelities import FIDELITY
 from skhpo._sklearn import HasMethods, StrOptions
 from skhpo.strategies.bayes import BayesStrategy
 
@@ -86,6 +87,13 @@ class BayesSearch(BaseSearch):
         goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
         the grid. In a folder there is one file for each search, as nested searches
         need it.
+    fidelity : str, Schedule or None, default=None
+        Spend little on most candidates: "halving" or "hyperband", or an instance of
+        :class:`skhpo.fidelity.Halving` or :class:`~skhpo.fidelity.Hyperband`, which
+        says what is to be little of. Candidates with all of the resource rank first,
+        and one of them is the best; ``cv_results_`` has a row for each candidate and
+        rung, and the columns ``iter`` and ``n_resources``, ``bracket`` if there are
+        several, ``status`` and ``n_splits_done``. The model learns from all rungs.
 
     Attributes
     ----------
@@ -193,6 +201,7 @@ class BayesSearch(BaseSearch):
         ],
         "initial_candidates": [list, tuple, None],
         "random_state": ["random_state"],
+        "fidelity": FIDELITY,
     }
 
     def __init__(
@@ -216,6 +225,7 @@ class BayesSearch(BaseSearch):
         timeout=None,
         fit_timeout=None,
         checkpoint=None,
+        fidelity=None,
     ):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
@@ -237,6 +247,7 @@ class BayesSearch(BaseSearch):
         self.timeout = timeout
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
+        self.fidelity = fidelity
 
     def _make_strategy(self, space, random_state, n_planned):
         if isinstance(self.surrogate, type):

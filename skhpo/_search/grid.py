@@ -4,6 +4,7 @@ import numpy as np
 
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import REUSE
+from skhpo._search.fidelities import FIDELITY
 from skhpo._search.races import RACING
 from skhpo.strategies.grid import GridStrategy
 
@@ -80,6 +81,13 @@ class GridSearch(BaseSearch):
         an object of :mod:`skhpo.racing`, or a ``rule(running, finished)`` of your own.
         Given-up candidates rank last, and ``cv_results_`` has the columns ``status``
         and ``n_splits_done``. Several metrics race on the one that ``refit`` names.
+    fidelity : str, Schedule or None, default=None
+        Spend little on most candidates: "halving" or "hyperband", or an instance of
+        :class:`skhpo.fidelity.Halving` or :class:`~skhpo.fidelity.Hyperband`, which
+        says what is to be little of. Candidates with all of the resource rank first,
+        and one of them is the best; ``cv_results_`` has a row for each candidate and
+        rung, and the columns ``iter`` and ``n_resources``, ``bracket`` if there are
+        several, ``status`` and ``n_splits_done``. Not with `racing`.
 
     Attributes
     ----------
@@ -151,6 +159,7 @@ class GridSearch(BaseSearch):
         "param_grid": [dict, list],
         "reuse": REUSE,
         "racing": RACING,
+        "fidelity": FIDELITY,
     }
 
     def __init__(
@@ -171,6 +180,7 @@ class GridSearch(BaseSearch):
         checkpoint=None,
         reuse="exact",
         racing=None,
+        fidelity=None,
     ):
         super().__init__(
             estimator=estimator,
@@ -188,6 +198,7 @@ class GridSearch(BaseSearch):
         self.checkpoint = checkpoint
         self.reuse = reuse
         self.racing = racing
+        self.fidelity = fidelity
         self.param_grid = param_grid
 
     def _make_strategy(self, space, random_state, n_planned):

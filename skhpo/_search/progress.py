@@ -92,8 +92,13 @@ class Progress:
         self._n_recalled += recalled
         self._n_failed += len(trial.errors)
         self._n_fits += trial.n_splits_done
-        score = _mean_score(trial, self._metric)
-        if not math.isnan(score) and (self._best is None or score > self._best_score):
+        rung = trial.candidate.rung
+        n_resources = 0 if rung is None else rung.n_resources
+        # Scores with more of a resource come before any with less.
+        score = n_resources, _mean_score(trial, self._metric)
+        if not math.isnan(score[1]) and (
+            self._best is None or score > self._best_score
+        ):
             self._best, self._best_score = trial, score
         in_lines = self._in_lines()
         now = self._clock()
@@ -134,7 +139,7 @@ class Progress:
         if self._best is not None and self._shows_best:
             name = self._metric or _first_metric(self._best) or "score"
             params = _shorten(self._best.params)
-            parts.append(f"best {name} {self._best_score:.4g} with {params}")
+            parts.append(f"best {name} {self._best_score[1]:.4g} with {params}")
         return _printable(", ".join(parts))
 
     def _draw(self, text, in_lines):

@@ -4,6 +4,7 @@ import numpy as np
 
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import REUSE, Count
+from skhpo._search.fidelities import FIDELITY
 from skhpo._search.races import RACING
 from skhpo._sklearn import StrOptions
 from skhpo.strategies.random import RandomStrategy
@@ -87,6 +88,13 @@ class RandomSearch(BaseSearch):
         an object of :mod:`skhpo.racing`, or a ``rule(running, finished)`` of your own.
         Given-up candidates rank last, and ``cv_results_`` has the columns ``status``
         and ``n_splits_done``. Several metrics race on the one that ``refit`` names.
+    fidelity : str, Schedule or None, default=None
+        Spend little on most candidates: "halving" or "hyperband", or an instance of
+        :class:`skhpo.fidelity.Halving` or :class:`~skhpo.fidelity.Hyperband`, which
+        says what is to be little of. Candidates with all of the resource rank first,
+        and one of them is the best; ``cv_results_`` has a row for each candidate and
+        rung, and the columns ``iter`` and ``n_resources``, ``bracket`` if there are
+        several, ``status`` and ``n_splits_done``. Not with `racing`.
 
     Attributes
     ----------
@@ -164,6 +172,7 @@ class RandomSearch(BaseSearch):
         "design": [StrOptions({"random", "sobol"})],
         "reuse": REUSE,
         "racing": RACING,
+        "fidelity": FIDELITY,
         "random_state": ["random_state"],
     }
 
@@ -188,6 +197,7 @@ class RandomSearch(BaseSearch):
         checkpoint=None,
         reuse="exact",
         racing=None,
+        fidelity=None,
     ):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
@@ -209,6 +219,7 @@ class RandomSearch(BaseSearch):
         self.checkpoint = checkpoint
         self.reuse = reuse
         self.racing = racing
+        self.fidelity = fidelity
 
     def _make_strategy(self, space, random_state, n_planned):
         return RandomStrategy(

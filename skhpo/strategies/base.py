@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from skhpo.trial import Candidate, Trial
 
 
@@ -32,10 +34,18 @@ class Strategy(Protocol):
     n_candidates: int | None
     exhausted_reason: str
 
+    def n_needed(self, n_asked: int) -> int:
+        """Count the first trials that the next candidate is proposed from.
+
+        Called before each ``ask`` with the number of candidates asked so far; so many
+        are told by then, and no more than were ever needed.
+        """
+
     def ask(self, n: int) -> list[Candidate]:
         """Propose at most `n` candidates; called whenever work may be added.
 
-        Fewer than `n` is allowed; an empty list ends the search.
+        Fewer than `n` is allowed. An empty list ends the search, unless ``n_needed``
+        has become more than the trials told: then it is asked again after these.
         """
 
     def tell(self, trials: Sequence[Trial]) -> None:
@@ -65,3 +75,33 @@ def count_candidates(space, n_iter):
             stacklevel=3,
         )
     return min(n_iter, space.n_values)
+
+
+def mean_score(trial, metric):
+    """Average the deciding metric over the splits.
+
+    Parameters
+    ----------
+    trial : Trial
+        With all its splits.
+    metric : str or None
+        Which of several metrics; None for the first.
+
+    Returns
+    -------
+    score : float
+        NaN if all fits failed, or it is cut off. Rounded: the last bits depend on the
+        number of threads of the fits, and would decide between equally good points.
+    """
+    if trial.status != "complete":
+        return np.nan
+    scores = [_score_of(split.test_scores, metric) for split in trial.splits]
+    fraction, exponent = np.frexp(np.mean(scores))
+    return float(np.ldexp(np.round(fraction * 2.0**40), exponent - 40))
+
+
+def _score_of(scores, metric):
+    if not isinstance(scores, dict):
+        return scores
+    # A name that does not exist is refused by the search, in scikit-learn's words.
+    return scores.get(next(iter(scores)) if metric is None else metric, np.nan)

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from skhpo.gp.maximize import spread_points
 from skhpo.strategies._model_space import ModelSpace
-from skhpo.strategies.base import count_candidates
+from skhpo.strategies.base import count_candidates, mean_score
 from skhpo.strategies.surrogates import SURROGATES
 
 MIN_START = 5
@@ -103,7 +103,7 @@ class BayesStrategy:
             self._surrogate = deepcopy(surrogate)
         self._seen = set()
         self._pending = {}  # key -> model point, in the order of their proposal
-        self._points, self._scores = [], []  # of the trials told
+        self._points, self._scores, self._keys = [], [], []  # of the trials told
         if self.n_candidates < n_iter:
             self.exhausted_reason = "search space exhausted"
         if self.n_candidates == space.n_values:
@@ -143,8 +143,20 @@ class BayesStrategy:
             else:
                 self._seen.add(key)
                 point = self._model_space.encode(trial.params)
+            self._keys.append(key)
             self._points.append(point)
-            self._scores.append(_mean_score(trial, self._metric))
+            self._scores.append(mean_score(trial, self._metric))
+
+    def n_needed(self, n_asked):
+        """Count the trials that the next candidate is proposed from."""
+        return 0 if self.max_pending is None else n_asked - self.max_pending + 1
+
+    def correct(self, scores):
+        """Take other scores for trials that have been told, by key of the candidate."""
+        self._scores = [
+            scores.get(key, score)
+            for key, score in zip(self._keys, self._scores, strict=True)
+        ]
 
     def predictor(self):
         """Give what the surrogate makes of all trials told.
@@ -306,21 +318,3 @@ def check_settings(space, settings, what):
                 f"{start} is not in the space: {error} Give each name of a branch a "
                 "value that the space contains, or widen the space."
             ) from error
-
-
-def _mean_score(trial, metric):
-    """Return the mean score over the splits; NaN if all fits failed."""
-    if trial.status != "complete":
-        return np.nan
-    scores = [_score_of(split.test_scores, metric) for split in trial.splits]
-    # The last bits depend on the number of threads of the fit, and would decide between
-    # equally good points.
-    fraction, exponent = np.frexp(np.mean(scores))
-    return float(np.ldexp(np.round(fraction * 2.0**40), exponent - 40))
-
-
-def _score_of(scores, metric):
-    if not isinstance(scores, dict):
-        return scores
-    # A name that does not exist is refused by the search, in scikit-learn's words.
-    return scores.get(next(iter(scores)) if metric is None else metric, np.nan)

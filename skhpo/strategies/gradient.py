@@ -339,6 +339,10 @@ class GradientStrategy:
             start, _ = axes.start(params)
             yield Descent(self, fixed, axes, start, _N_LOCAL, first=params)
 
+    def n_needed(self, n_asked):
+        """All of them: each candidate is proposed from those before."""
+        return n_asked
+
     def ask(self, n):
         """Propose the next point of the descent; nothing while it is not told."""
         # Where scales are shrunk, what is known may decide among strengths.

@@ -26,6 +26,10 @@ class GridStrategy:
         # A key for each row costs memory; most grids cannot repeat a row.
         self._key = candidate_key if space.has_duplicates else lambda params: None
 
+    def n_needed(self, n_asked):
+        """Nothing is learnt from trials."""
+        return 0
+
     def ask(self, n):
         """Propose the next `n` points."""
         return [

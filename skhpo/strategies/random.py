@@ -59,6 +59,10 @@ class RandomStrategy:
         if not isinstance(random_state, int | np.integer):
             self._candidates = iter(list(self._candidates))
 
+    def n_needed(self, n_asked):
+        """Nothing is learnt from trials."""
+        return 0
+
     def ask(self, n):
         """Propose the next `n` candidates that were not proposed before."""
         return list(islice(self._candidates, n))

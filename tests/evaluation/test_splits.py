@@ -26,7 +26,7 @@ def make_splits(X=X, y=y, **params):
 
 def test_a_shared_part_is_sliced_once_and_read_only():
     splits = make_splits(fit_params={"sample_weight": np.ones(60)})
-    first, second = (splits.train(0, Ridge(), share=True) for _ in range(2))
+    first, second = (splits.train((0, 1.0), Ridge(), share=True) for _ in range(2))
     assert first.X is second.X
     for array in [first.X, first.y, first.params["sample_weight"]]:
         with pytest.raises(ValueError, match="read-only"):
@@ -35,7 +35,7 @@ def test_a_shared_part_is_sliced_once_and_read_only():
 
 def test_a_part_that_is_not_shared_is_sliced_for_each_fit():
     splits = make_splits()
-    first, second = (splits.train(0, Ridge(), share=False) for _ in range(2))
+    first, second = (splits.train((0, 1.0), Ridge(), share=False) for _ in range(2))
     assert not np.shares_memory(first.X, second.X)
     first.X[:] = 0
     np.testing.assert_array_equal(second.X, X[splits.indices[0][0]])
@@ -43,10 +43,10 @@ def test_a_part_that_is_not_shared_is_sliced_for_each_fit():
 
 def test_shared_parts_stay_under_the_cap(monkeypatch):
     splits = make_splits()
-    one_part = splits.train(0, Ridge(), share=False)
+    one_part = splits.train((0, 1.0), Ridge(), share=False)
     n_bytes = one_part.X.nbytes + one_part.y.nbytes
     monkeypatch.setattr(splits_module, "MAX_SHARED_BYTES", 2 * n_bytes)
-    parts = [splits.train(i, Ridge(), share=True) for i in range(3)]
+    parts = [splits.train((i, 1.0), Ridge(), share=True) for i in range(3)]
     assert [part.shared for part in parts] == [True, True, False]
     assert parts[2].X.flags.writeable
 

@@ -1,0 +1,197 @@
+"""More of a resource for the best candidates of another strategy."""
+
+from collections import defaultdict
+from dataclasses import replace
+from itertools import pairwise
+from math import inf, isnan
+
+import numpy as np
+
+from skhpo.strategies.base import mean_score
+from skhpo.trial import Rung
+
+
+class HalvingStrategy:
+    """Ask another strategy for candidates, and again for the best of them.
+
+    The rungs of a schedule are asked for one after the other. In the first rung of a
+    bracket the other strategy proposes; in the others those come again that were best
+    in the rung before, with more of the resource. Only scores of one rung are compared.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        Proposes the candidates; not asked yet. If it learns from trials, it has a
+        method ``correct``.
+    brackets : list of list of (int, int)
+        For each bracket its rungs: number of candidates, and resources of each.
+    n_samples : int, default=None
+        Number of samples, if these are the resource.
+    parameter : str, default=None
+        Name of the parameter, if that is the resource.
+    metric : str, default=None
+        Which of several metrics decides; None for the first.
+    rng : Generator, default=None
+        Shuffles the candidates before they are dealt out to brackets; None where their
+        order does not matter.
+    """
+
+    def __init__(
+        self,
+        strategy,
+        brackets,
+        *,
+        n_samples=None,
+        parameter=None,
+        metric=None,
+        rng=None,
+    ):
+        self.needs_gradient = strategy.needs_gradient
+        self.max_pending = strategy.max_pending
+        self.space = strategy.space
+        self.n_candidates = sum(n for rungs in brackets for n, _ in rungs)
+        self._strategy = strategy
+        self._brackets = brackets
+        self._n_samples = n_samples
+        self._parameter = parameter
+        self._metric = metric
+        self._shuffled = None
+        if rng is not None:
+            candidates = strategy.ask(strategy.n_candidates)
+            self._shuffled = [candidates[i] for i in rng.permutation(len(candidates))]
+        self._n_asked = self._n_told = 0
+        self._sources = {}  # id of a candidate -> itself, and what it was made of
+        self._told = defaultdict(list)  # rung -> (source, mean score) of its trials
+        self._ends = {}  # rung -> number of candidates asked by its end
+        self._rungs = iter(self._in_order())
+        self._go_on()
+
+    @property
+    def exhausted_reason(self):
+        """str : That of the strategy which proposes."""
+        return self._strategy.exhausted_reason
+
+    def n_needed(self, n_asked):
+        """Count the trials that the next candidate is proposed from."""
+        if self._rung is None:
+            return 0
+        bracket, iteration = self._rung
+        if iteration == 0:
+            return self._strategy.n_needed(n_asked)
+        return self._ends[bracket, iteration - 1]
+
+    def ask(self, n):
+        """Propose up to `n` candidates, all of one rung."""
+        while self._rung is not None and self.n_needed(self._n_asked) <= self._n_told:
+            candidates = [self._make(source) for source in self._next_sources(n)]
+            self._n_asked += len(candidates)
+            if not candidates or self._n_left == 0:
+                self._ends[self._rung] = self._n_asked
+                self._go_on()
+            if candidates:
+                return candidates
+        return []
+
+    def tell(self, trials):
+        """Learn what is best in its rung, and let the other strategy learn."""
+        self._n_told += len(trials)
+        for trial in trials:
+            _, source = self._sources[id(trial.candidate)]
+            rung = trial.candidate.rung
+            score = mean_score(trial, self._metric)
+            self._told[rung.bracket, rung.iteration].append((source, score))
+            if rung.iteration == 0:
+                self._strategy.tell([replace(trial, candidate=source)])
+        if self.max_pending is not None:
+            self._strategy.correct(self._corrected())
+
+    def predictor(self):
+        """Give what the other strategy has learnt; see there."""
+        return self._strategy.predictor()
+
+    def _in_order(self):
+        """List the rungs, by bracket and iteration, as they are evaluated."""
+        places = [
+            (bracket, iteration)
+            for bracket, rungs in enumerate(self._brackets)
+            for iteration in range(len(rungs))
+        ]
+        if self.max_pending is None:
+            # So that workers need not wait for the last of a rung.
+            places.sort(key=lambda place: place[1])
+        return places
+
+    def _go_on(self):
+        """Go on to the next rung."""
+        self._rung = next(self._rungs, None)
+        self._n_left = None  # candidates that it still has to be asked for
+
+    def _next_sources(self, n):
+        """Give up to `n` candidates for the rung under way, and count them off."""
+        bracket, iteration = self._rung
+        size, _ = self._brackets[bracket][iteration]
+        if iteration == 0:
+            if self._n_left is None:
+                self._n_left = size
+            sources = self._new(min(n, self._n_left))
+        else:
+            told = self._told[bracket, iteration - 1]
+            best = sorted(told, key=lambda each: _loss(each[1]))[:size]
+            if self._n_left is None:
+                self._n_left = len(best)
+            first = len(best) - self._n_left
+            sources = [source for source, _ in best[first : first + n]]
+        self._n_left -= len(sources)
+        return sources
+
+    def _new(self, n):
+        """Give up to `n` candidates that the other strategy proposes."""
+        if self._shuffled is None:
+            return self._strategy.ask(n)
+        new, self._shuffled = self._shuffled[:n], self._shuffled[n:]
+        return new
+
+    def _make(self, source):
+        """Make the candidate of the rung under way."""
+        bracket, iteration = self._rung
+        _, n_resources = self._brackets[bracket][iteration]
+        fraction, params = 1.0, source.params
+        if self._parameter is None:
+            fraction = n_resources / self._n_samples
+        else:
+            params = {**params, self._parameter: n_resources}
+        candidate = replace(
+            source,
+            params=params,
+            rung=Rung(n_resources, iteration, bracket, fraction),
+            key=None if source.key is None else (source.key, n_resources),
+        )
+        self._sources[id(candidate)] = candidate, source
+        return candidate
+
+    def _corrected(self):
+        """Estimate what each candidate would score with all resources, by its key.
+
+        Its score with the most that it was given counts. What more of the resource
+        adds to that is the median of the differences over candidates that had both.
+        """
+        scores = defaultdict(dict)  # key -> resources -> score
+        for (bracket, iteration), told in self._told.items():
+            _, n_resources = self._brackets[bracket][iteration]
+            for source, score in told:
+                scores[source.key][n_resources] = score
+        levels = sorted({level for each in scores.values() for level in each})
+        added = dict.fromkeys(levels[-1:], 0.0)
+        for low, high in reversed([*pairwise(levels)]):
+            gains = [
+                each[high] - each[low]
+                for each in scores.values()
+                if low in each and high in each
+            ]
+            gains = [gain for gain in gains if np.isfinite(gain)]
+            added[low] = added[high] + (np.median(gains) if gains else 0.0)
+        return {key: each[max(each)] + added[max(each)] for key, each in scores.items()}
+
+
+def _loss(score):
+    return inf if isnan(score) else -score
