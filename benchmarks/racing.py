@@ -44,7 +44,9 @@ from sklearn.tree import DecisionTreeClassifier
 from skhpo import RandomSearch
 from skhpo._engine import Race, run
 from skhpo.racing import Bound, Forgiving, Paired
-from skhpo.trial import Candidate, SplitResult
+from skhpo.space import Space
+from skhpo.strategies.grid import GridStrategy
+from skhpo.trial import SplitResult
 
 N_SPLITS = 10
 N_CANDIDATES = 50
@@ -147,27 +149,6 @@ PROBLEMS = {
 }
 
 
-class Rows:
-    """Propose the rows of a table, in order."""
-
-    needs_gradient = False
-    max_pending = None
-    exhausted_reason = "all rows"
-
-    def __init__(self, n_candidates):
-        self.n_candidates = n_candidates
-        self._n_asked = 0
-
-    def ask(self, n):
-        """Propose the next rows."""
-        first = self._n_asked
-        self._n_asked = min(first + n, self.n_candidates)
-        return [Candidate({"row": row}) for row in range(first, self._n_asked)]
-
-    def tell(self, trials):
-        """Nothing to learn."""
-
-
 class Table:
     """Look scores up in place of an evaluator; sleep as long as fits take, or not."""
 
@@ -218,7 +199,7 @@ def race(scores, rule, lag=None, **options):
     seconds = options.pop("seconds", None)
     chosen = Race(rule) if lag is None else Race(rule, lag=lag)
     trials = run(
-        Rows(len(scores)),
+        GridStrategy(Space({"row": range(len(scores))})),
         Table(scores, seconds),
         n_splits=scores.shape[1],
         race=chosen,

@@ -49,6 +49,9 @@ class Learner:
         self.asked.append(float(alpha))
         return [Candidate({"alpha": float(alpha)})]
 
+    def n_needed(self, n_asked):
+        return n_asked - self.max_pending + 1
+
     def tell(self, trials):
         self.told += trials
 

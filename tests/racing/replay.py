@@ -5,27 +5,9 @@ import time
 import numpy as np
 
 from skhpo._engine import Race, run
-from skhpo.trial import Candidate, SplitResult
-
-
-class Rows:
-    """Propose the rows of a table, in order."""
-
-    needs_gradient = False
-    max_pending = None
-    exhausted_reason = "all rows"
-
-    def __init__(self, n_candidates):
-        self.n_candidates = n_candidates
-        self._n_asked = 0
-
-    def ask(self, n):
-        first = self._n_asked
-        self._n_asked = min(first + n, self.n_candidates)
-        return [Candidate({"row": row}) for row in range(first, self._n_asked)]
-
-    def tell(self, trials):
-        """Nothing to learn."""
+from skhpo.space import Space
+from skhpo.strategies.grid import GridStrategy
+from skhpo.trial import SplitResult
 
 
 class Table:
@@ -61,7 +43,11 @@ def replay(scores, rule, lag=4, naps=None, n_jobs=1, table=None):
     race = None if rule is None else Race(rule, lag=lag)
     table = table or Table(scores, naps)
     outcome = run(
-        Rows(n_candidates), table, n_splits=n_splits, race=race, n_jobs=n_jobs
+        GridStrategy(Space({"row": range(n_candidates)})),
+        table,
+        n_splits=n_splits,
+        race=race,
+        n_jobs=n_jobs,
     )
     trials = outcome.trials
     if n_jobs == 1:
