@@ -31,6 +31,7 @@ class Subsamples:
     """
 
     def __init__(self, indices, *, seed, classes=None, groups=None):
+        self._min_test = MIN_TEST
         rng = np.random.default_rng(seed)
         in_time = _are_in_time(indices)
         self._orders = []
@@ -66,7 +67,7 @@ class Subsamples:
     def test(self, number, fraction):
         """Choose samples to score, by their positions in the test part."""
         _, order = self._orders[number]
-        return np.sort(order[: max(MIN_TEST, int(fraction * len(order)))])
+        return np.sort(order[: max(self._min_test, int(fraction * len(order)))])
 
 
 def _at(labels, rows):

@@ -47,7 +47,6 @@ class Schedule(ABC):
         """bool : Whether the resource is a parameter of the estimator."""
         return self.resource != "n_samples"
 
-    @abstractmethod
     def brackets(self, n_candidates, smallest, largest):
         """Plan how many candidates get how much.
 
@@ -64,13 +63,18 @@ class Schedule(ABC):
             For each bracket its rungs: number of candidates, and resources of each.
             The last rung of a bracket has the largest.
         """
+        return self._plan(n_candidates, smallest, largest)
 
-    def n_rungs(self, n_candidates, smallest, largest):
+    @abstractmethod
+    def _plan(self, n_candidates, smallest, largest):
+        """Plan how many candidates get how much; see :meth:`brackets`."""
+
+    def _n_rungs(self, n_candidates, smallest, largest):
         """Count the rungs until fewer candidates than `factor` are left."""
         n_required = 1 + _log(n_candidates, self.factor)
         return min(n_required, 1 + _log(largest / smallest, self.factor))
 
-    def rungs(self, n_candidates, n_rungs, smallest, largest):
+    def _rungs(self, n_candidates, n_rungs, smallest, largest):
         """Plan one bracket.
 
         Parameters

@@ -53,7 +53,6 @@ class Halving(Schedule):
     [[(30, 370), (10, 1111), (4, 3333), (2, 10000)]]
     """
 
-    def brackets(self, n_candidates, smallest, largest):
-        """Plan how many candidates get how much; see :class:`Schedule`."""
-        n_rungs = self.n_rungs(n_candidates, smallest, largest)
-        return [self.rungs(n_candidates, n_rungs, smallest, largest)]
+    def _plan(self, n_candidates, smallest, largest):
+        n_rungs = self._n_rungs(n_candidates, smallest, largest)
+        return [self._rungs(n_candidates, n_rungs, smallest, largest)]

@@ -51,16 +51,15 @@ class Hyperband(Schedule):
     [(4, 10000)]
     """
 
-    def brackets(self, n_candidates, smallest, largest):
-        """Plan how many candidates get how much; see :class:`Schedule`."""
-        n_most = self.n_rungs(n_candidates, smallest, largest)
+    def _plan(self, n_candidates, smallest, largest):
+        n_most = self._n_rungs(n_candidates, smallest, largest)
         # Of equal cost: a candidate costs its rungs times what the last one gets.
         weights = [
             self.factor ** (n_rungs - 1) / n_rungs for n_rungs in range(n_most, 0, -1)
         ]
         sizes = _apportion(n_candidates, weights)
         return [
-            self.rungs(size, n_rungs, smallest, largest)
+            self._rungs(size, n_rungs, smallest, largest)
             for size, n_rungs in zip(sizes, range(n_most, 0, -1), strict=True)
             if size
         ]
