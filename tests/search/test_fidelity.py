@@ -310,7 +310,7 @@ def test_what_makes_no_sense_is_refused_before_any_fit(options, message):
         def fit(self, X, y):
             raise AssertionError
 
-    search = RandomSearch(Never(), {"a": randint(0, 9)}, error_score="raise")
+    search = RandomSearch(Never(), {"a": randint(0, 99)}, error_score="raise")
     with pytest.raises(ValueError, match=message):
         search.set_params(**options).fit(X, y)
 
