@@ -96,9 +96,9 @@ space = {
 # ------------
 # A line names a search and the search of scikit-learn it stands beside. All have the
 # same metric, folds and number of processes, and 16 candidates; HypergradSearch has 16
-# at most, and a range of ``C`` in place of the values of the grid. Halving gives most of
-# its candidates few loans only. In a grid of boosting stages one fit answers for several
-# candidates, with the same scores.
+# at most, and a range of ``C`` in place of the values of the grid. Halving gives most
+# of its candidates few loans only. In a grid of boosting stages one fit answers for
+# several candidates, with the same scores.
 
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
 outer_folds = StratifiedKFold(3, shuffle=True, random_state=1)
