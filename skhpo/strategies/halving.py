@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import inf, isnan
 
 import numpy as np
@@ -58,7 +58,8 @@ class HalvingStrategy:
         self._shuffled = None
         if rng is not None:
             candidates = strategy.ask(strategy.n_candidates)
-            self._shuffled = [candidates[i] for i in rng.permutation(len(candidates))]
+            order = rng.permutation(len(candidates))
+            self._shuffled = iter([candidates[i] for i in order])
         self._n_asked = self._n_told = 0
         self._sources = {}  # id of a candidate -> itself, and what it was made of
         self._told = defaultdict(list)  # rung -> (source, mean score) of its trials
@@ -125,6 +126,7 @@ class HalvingStrategy:
         """Go on to the next rung."""
         self._rung = next(self._rungs, None)
         self._n_left = None  # candidates that it still has to be asked for
+        self._best = None  # those of the rung before that it consists of
 
     def _next_sources(self, n):
         """Give up to `n` candidates for the rung under way, and count them off."""
@@ -135,12 +137,12 @@ class HalvingStrategy:
                 self._n_left = size
             sources = self._new(min(n, self._n_left))
         else:
-            told = self._told[bracket, iteration - 1]
-            best = sorted(told, key=lambda each: _loss(each[1]))[:size]
             if self._n_left is None:
+                told = self._told[bracket, iteration - 1]
+                best = sorted(told, key=lambda each: _loss(each[1]))[:size]
                 self._n_left = len(best)
-            first = len(best) - self._n_left
-            sources = [source for source, _ in best[first : first + n]]
+                self._best = (source for source, _ in best)
+            sources = list(islice(self._best, n))
         self._n_left -= len(sources)
         return sources
 
@@ -148,8 +150,7 @@ class HalvingStrategy:
         """Give up to `n` candidates that the other strategy proposes."""
         if self._shuffled is None:
             return self._strategy.ask(n)
-        new, self._shuffled = self._shuffled[:n], self._shuffled[n:]
-        return new
+        return list(islice(self._shuffled, n))
 
     def _make(self, source):
         """Make the candidate of the rung under way."""
