@@ -10,6 +10,7 @@ refused here, for all families: a random state that is not a number, code that i
 scikit-learn's, callbacks, output that is printed during the fit.
 """
 
+from abc import ABC, abstractmethod
 from copy import deepcopy
 from functools import partial
 from inspect import signature
@@ -45,7 +46,7 @@ class NotShared(Exception):
     """Raised inside the package where candidates have to be fitted separately."""
 
 
-class Family:
+class Family(ABC):
     """How one fit answers for several candidates; the base of all families.
 
     Attributes
@@ -97,6 +98,7 @@ class Family:
         """Tell whether `estimator`, fitted to X, has to be fitted separately."""
         return False
 
+    @abstractmethod
     def view(self, leader, estimator):
         """Make the view of one candidate.
 
@@ -112,7 +114,6 @@ class Family:
         view : estimator or None
             None if only a fit of its own can answer.
         """
-        raise NotImplementedError
 
     def features(self, view, X, leader_features):
         """Give what ``fit_transform`` of the candidate would make of its data.
@@ -135,9 +136,28 @@ class Family:
         """
         return view.transform(X)
 
+    @abstractmethod
     def examples(self, cls):
         """Yield (X, y, candidates) for the self-test of `cls`: tiny, but telling."""
-        raise NotImplementedError
+
+
+def tiny_data(cls):
+    """Make data for the self-test of a class, with three classes for a classifier.
+
+    Parameters
+    ----------
+    cls : type
+        Class of an estimator.
+
+    Returns
+    -------
+    X, y : ndarray of shape (40, 4) and (40,)
+        The same each time.
+    """
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 4))
+    y = X[:, 0] + X[:, 1] * X[:, 2] + 0.3 * rng.normal(size=40)
+    return X, (np.digitize(y, [-0.5, 0.5]) if "Classifier" in cls.__name__ else y)
 
 
 def copy_of(leader, estimator, **attributes):

@@ -4,15 +4,11 @@ Only a tree that was not pruned before answers for others: sums of impurities ro
 differently where a part is missing.
 """
 
-import numpy as np
-
-from skhpo.reuse.base import Family, copy_of
+from skhpo.reuse.base import Family, copy_of, tiny_data
 
 
-class Tree(Family):
-    """A tree and its prunings."""
-
-    shared = ("ccp_alpha",)
+class Prunable(Family):
+    """What is grown in full as soon as candidates prune it differently."""
 
     def leader(self, estimators):
         leader = super().leader(estimators)
@@ -20,18 +16,20 @@ class Tree(Family):
             leader.set_params(ccp_alpha=0.0)
         return leader
 
+
+class Tree(Prunable):
+    """A tree and its prunings."""
+
+    shared = ("ccp_alpha",)
+
     def view(self, leader, estimator):
         if estimator.ccp_alpha == leader.ccp_alpha:
             return copy_of(leader, estimator)
         return pruned(leader, estimator.ccp_alpha)
 
     def examples(self, cls):
-        rng = np.random.default_rng(0)
-        X = rng.normal(size=(40, 4))
-        y = X[:, 0] + X[:, 1] * X[:, 2] + 0.3 * rng.normal(size=40)
-        if "Classifier" in cls.__name__:
-            y = np.digitize(y, [-0.5, 0.5])
-        yield X, y, [cls(ccp_alpha=a, random_state=3) for a in (0.01, 0.03, 0.1)]
+        alphas = (0.01, 0.03, 0.1)
+        yield *tiny_data(cls), [cls(ccp_alpha=a, random_state=3) for a in alphas]
 
 
 def pruned(tree, ccp_alpha):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skhpo.reuse.base import Family, NotShared, copy_of, draws
+from skhpo.reuse.base import Family, NotShared, copy_of, draws, tiny_data
 
 # Above this number of samples, HistGradientBoosting bins a random part of them.
 _MAX_BINNED = 200_000
@@ -36,7 +36,7 @@ class GradientBoosting(Family):
         return copy_of(leader, estimator, **attributes)
 
     def examples(self, cls):
-        X, y = _data(cls)
+        X, y = tiny_data(cls)
         for params in ({}, {"subsample": 0.6, "max_features": 2}):
             common = dict(params, max_depth=2, random_state=3)
             yield X, y, [cls(n_estimators=n, **common) for n in (4, 1, 3)]
@@ -81,7 +81,7 @@ class HistGradientBoosting(Family):
         return draws(estimator) and (stops or n_samples > _MAX_BINNED)
 
     def examples(self, cls):
-        X, y = _data(cls)
+        X, y = tiny_data(cls)
         for params in (
             {"early_stopping": False},
             {"max_features": 0.5, "random_state": 3},
@@ -89,10 +89,3 @@ class HistGradientBoosting(Family):
         ):
             common = dict(params, max_leaf_nodes=3, min_samples_leaf=3)
             yield X, y, [cls(max_iter=n, **common) for n in (4, 1, 3)]
-
-
-def _data(cls):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(40, 4))
-    y = X[:, 0] + X[:, 1] * X[:, 2] + 0.3 * rng.normal(size=40)
-    return X, (np.digitize(y, [-0.5, 0.5]) if "Classifier" in cls.__name__ else y)
