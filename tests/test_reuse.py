@@ -9,7 +9,7 @@ import pytest
 from joblib import parallel_config
 from oracle import fit_both
 from scipy import sparse
-from scipy.stats import randint
+from scipy.stats import loguniform, randint
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
@@ -23,7 +23,8 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_selection import SelectKBest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -81,6 +82,21 @@ SEARCHES = {
             LogisticRegression(),
         ),
         {"logisticregression__C": [0.1, 1.0, 10.0]},
+    ),
+}
+
+
+ALPHAS = [float(alpha) for alpha in np.geomspace(1e-3, 1e4, 20)]
+CLOSE_SEARCHES = {
+    "ridge": (Ridge(), {"alpha": ALPHAS}),
+    "classifier": (RidgeClassifier(), {"alpha": ALPHAS}),
+    "kernel": (
+        KernelRidge(kernel="rbf"),
+        {"alpha": ALPHAS, "gamma": [0.1, 1.0]},
+    ),
+    "scaler, ridge": (
+        make_pipeline(StandardScaler(), PCA(3), Ridge()),
+        {"ridge__alpha": ALPHAS},
     ),
 }
 
@@ -502,6 +518,111 @@ def test_the_largest_candidate_need_not_be_the_first_or_the_best(n_fits):
     best = clone(search.best_estimator_).fit(X, y)
     assert np.array_equal(best.predict_proba(X), search.predict_proba(X))
     assert len(search.best_estimator_.estimators_) == best.n_estimators
+
+
+def close_pair(estimator, grid, X, y, **options):
+    """Fit a search that shares what is close, and one that shares nothing."""
+    close, apart = (
+        GridSearch(estimator, grid, cv=CV, reuse=reuse, **options).fit(X, y)
+        for reuse in ("close", False)
+    )
+    assert close.cv_results_["params"] == apart.cv_results_["params"]
+    for column, expected in apart.cv_results_.items():
+        if column.startswith("split") and column.endswith("_score"):
+            scores = close.cv_results_[column]
+            np.testing.assert_allclose(scores, expected, rtol=1e-10, atol=0)
+    return close, apart
+
+
+@pytest.mark.parametrize("name", CLOSE_SEARCHES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "scoring": ["neg_mean_absolute_error", "r2"],
+            "refit": "r2",
+            "return_train_score": True,
+            "n_jobs": 2,
+        },
+        {"scoring": lambda e, X, y: float(np.abs(e.predict(X)).sum())},
+    ],
+    ids=["multimetric", "callable"],
+)
+def test_close_results_are_close_to_those_of_separate_fits(name, options):
+    estimator, grid = CLOSE_SEARCHES[name]
+    with parallel_config("threading"):
+        close, _ = close_pair(estimator, grid, X, y, **options)
+    assert None not in groups_of(close)
+    assert close.best_estimator_.predict(X).shape == y.shape
+
+
+def test_close_shares_all_that_is_exact():
+    for name in ("forest", "scaler, PCA, logistic"):
+        close, apart = close_pair(*SEARCHES[name], X, y)
+        assert None not in groups_of(close)
+        for i in range(3):
+            column = f"split{i}_test_score"
+            assert [*close.cv_results_[column]] == [*apart.cv_results_[column]]
+
+
+def test_failing_candidates_among_close_ones_fail_alone():
+    grid = {"alpha": [*ALPHAS[:9], -1.0, "one", *ALPHAS[9:]]}
+    with pytest.warns(FitFailedWarning, match="6 fits failed"):
+        close, _ = close_pair(Ridge(), grid, X, y)
+    errors = [len(trial.errors) for trial in close.trials_]
+    assert errors == [0] * 9 + [3, 3] + [0] * 11
+    assert groups_of(close) == [0] * 9 + [None, None] + [0] * 11
+
+
+def test_weights_reach_close_fits():
+    weights = np.random.default_rng(0).uniform(0.1, 2.0, len(y))
+    scores = [
+        GridSearch(Ridge(), {"alpha": ALPHAS}, cv=CV, reuse=reuse)
+        .fit(X, y, sample_weight=weights)
+        .cv_results_["mean_test_score"]
+        for reuse in ("close", False)
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-10)
+    unweighted = GridSearch(Ridge(), {"alpha": ALPHAS}, cv=CV).fit(X, y)
+    assert np.any(scores[0] != unweighted.cv_results_["mean_test_score"])
+
+
+def test_close_and_exact_results_are_never_mixed_in_a_checkpoint(tmp_path):
+    def search(reuse, path):
+        grid = {"alpha": ALPHAS}
+        options = dict(cv=CV, reuse=reuse, checkpoint=path, refit=False)
+        return GridSearch(Ridge(), grid, **options).fit(X, y)
+
+    for first, others in (("close", ("exact", False)), ("exact", ("close",))):
+        search(first, tmp_path / first)
+        search(first, tmp_path / first)
+        for other in others:
+            with pytest.raises(ValueError, match="another search: reuse differs"):
+                search(other, tmp_path / first)
+    search(False, tmp_path / "exact")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for reuse in ("close", "exact", False):
+        search(reuse, folder)
+    assert len([*folder.iterdir()]) == 2
+
+
+@pytest.mark.parametrize("cls", [GridSearch, RandomSearch])
+def test_close_is_a_parameter_like_any_other(cls):
+    search = clone(cls(Ridge(), {"alpha": ALPHAS}, reuse="close"))
+    assert search.get_params()["reuse"] == "close"
+    assert clone(search).set_params(reuse="exact").fit(X, y).reuse == "exact"
+
+
+def test_random_candidates_are_close_as_well():
+    space = {"alpha": loguniform(1e-2, 1e3)}
+    scores = [
+        RandomSearch(Ridge(), space, n_iter=25, random_state=0, reuse=reuse)
+        .fit(X, y)
+        .cv_results_["mean_test_score"]
+        for reuse in ("close", False)
+    ]
+    assert 0 < np.max(np.abs(scores[0] - scores[1])) < 1e-10
 
 
 def test_a_search_that_is_off_asks_nobody():

@@ -121,6 +121,8 @@ class Evaluator:
         Leading steps that are fitted once for each split.
     names : set of str, default=None
         Parameters in which candidates differ; None if they share no fits.
+    close : bool, default=False
+        Whether shared fits may differ from separate ones by round-off.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class Evaluator:
         differentiate=None,
         prefix=None,
         names=None,
+        close=False,
     ):
         self.estimator = estimator
         self.splits = splits
@@ -149,6 +152,7 @@ class Evaluator:
         self.differentiate = differentiate
         self.prefix = prefix
         self.names = names
+        self.close = close
         self._base_cannot_write = _cannot_write(estimator)
         self._scorer_cannot_write = _scorer_cannot_write(scorer)
         self._scorer_asks_only = _scorer_asks_only(scorer)
@@ -281,7 +285,7 @@ class Evaluator:
             and self.verbose <= 1
             and self.differentiate is None
             and self.prefix is None
-            and may_share(self.estimator, self.names)
+            and may_share(self.estimator, self.names, close=self.close)
         )
 
     def share_keys(self, settings):
@@ -305,7 +309,7 @@ class Evaluator:
             except Exception:
                 keys.append(None)  # its fit will raise that again, where it belongs
                 continue
-            keys.append(group_key(estimator, params, self.names))
+            keys.append(group_key(estimator, params, self.names, close=self.close))
             if keys[-1] is None and draws(estimator):
                 return [None] * len(settings)
         return keys
@@ -328,7 +332,12 @@ class Evaluator:
             return {}  # each is scored on what its own fit has made of the order
         answers, fit_time = {}, 0.0
         views = fitted(
-            estimators, train.X, train.y, names=self.names, params=train.params
+            estimators,
+            train.X,
+            train.y,
+            names=self.names,
+            params=train.params,
+            close=self.close,
         )
         while True:
             start = time.time()

@@ -146,6 +146,10 @@ class BaseSearch(BaseSearchCV):
             return None
         return set().union(*strategy.space.branches)
 
+    @property
+    def _is_close(self):
+        return getattr(self, "reuse", False) == "close"
+
     def _highest_is_best(self, strategy):
         """Tell whether the candidate with the highest score will be the best one.
 
@@ -280,6 +284,7 @@ class BaseSearch(BaseSearchCV):
                 n_candidates=strategy.n_candidates,
                 search=self if tasks.new_evaluation is not None else None,
                 names=self._names_to_share(strategy),
+                close=self._is_close,
                 **options,
             )
             tasks.begin_search(strategy.n_candidates, n_splits)
@@ -411,6 +416,8 @@ class BaseSearch(BaseSearchCV):
                 aspects |= {f"{name}[{key!r}]": value[key] for key in value}
             else:
                 aspects[name] = value
+        if self._is_close:  # no other value changes results
+            aspects["reuse"] = self.reuse
         seed = None
         if params.get("random_state", 0) is None:
             seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))

@@ -74,10 +74,13 @@ class RandomSearch(BaseSearch):
         goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
         the grid. In a folder there is one file for each search, as nested searches
         need it.
-    reuse : {"exact"} or False, default="exact"
-        Whether one fit may answer for several candidates where their scores are those
-        of separate fits to the last bit: the first trees of a larger forest, steps of
-        a pipeline that are the same. False fits each candidate apart.
+    reuse : {"exact", "close"} or False, default="exact"
+        Whether one fit may answer for several candidates: the first trees of a larger
+        forest, steps of a pipeline that are the same. With "exact" only where scores
+        are those of separate fits to the last bit; with "close" also where predictions
+        differ by less than 1e-10 of the largest, such as those of penalties from one
+        decomposition. False fits each candidate apart. See
+        :doc:`/user_guide/less_work`.
     racing : {"bound", "paired", "forgiving"} or callable, default=None
         Rule by which a candidate is given up before its last split, compared with the
         best of those before it; see :doc:`/user_guide/racing`. "bound" gives up what

@@ -1,4 +1,4 @@
-"""What one fit can answer for many candidates, to the last bit.
+"""What one fit can answer for many candidates, to the last bit or nearly so.
 
 A forest of 100 trees begins with the forest of 50: of candidates that differ in the
 number of trees only, one is fitted, and the others are views of it. The table says for
@@ -6,6 +6,9 @@ which classes that is known, and the family how it is done. To add one, write it
 :class:`~skhpo.reuse.base.Family`, in a file of its own, and a line here. Members are
 found by exact type: a subclass may do something else. Each is tried once in a process,
 and left out where a release of scikit-learn has changed what it relies on.
+
+There are two tables. What is in the first is equal to the last bit; with ``close=True``
+members of the second come before it, whose answers differ by round-off.
 
 The order of calls, for each split::
 
@@ -20,6 +23,7 @@ The order of calls, for each split::
 """
 
 import importlib
+from functools import partial
 
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
@@ -30,6 +34,7 @@ from skhpo.reuse import (
     members,
     neighbors,
     pruning,
+    ridge,
     selection,
     stages,
 )
@@ -47,6 +52,7 @@ from skhpo.reuse.pipeline import Pipelines
 from skhpo.reuse.selftest import holds
 
 __all__ = [
+    "CLOSE",
     "TABLE",
     "draws",
     "fitted",
@@ -87,6 +93,9 @@ TABLE = {
     ("sklearn.feature_selection", "SelectKBest"): selection.SelectKBest(),
     ("sklearn.feature_selection", "SelectPercentile"): selection.SelectPercentile(),
     ("sklearn.feature_selection", "VarianceThreshold"): selection.VarianceThreshold(),
+    ("sklearn.kernel_ridge", "KernelRidge"): ridge.KernelRidge(),
+    ("sklearn.linear_model", "Ridge"): ridge.Ridge(),
+    ("sklearn.linear_model", "RidgeClassifier"): ridge.Ridge(),
     ("sklearn.neighbors", "KNeighborsClassifier"): neighbors.Neighbors(),
     ("sklearn.neighbors", "KNeighborsRegressor"): neighbors.Neighbors(),
     ("sklearn.svm", "NuSVC"): kernels.SupportVectors(),
@@ -101,7 +110,15 @@ TABLE = {
 }
 
 
-def may_share(estimator, names):
+# The same of what differs by round-off; an exact family answers what these leave.
+CLOSE = {
+    ("sklearn.kernel_ridge", "KernelRidge"): ridge.CloseKernelRidge(),
+    ("sklearn.linear_model", "Ridge"): ridge.CloseRidge(),
+    ("sklearn.linear_model", "RidgeClassifier"): ridge.CloseRidge(),
+}
+
+
+def may_share(estimator, names, *, close=False):
     """Tell whether candidates of a search may share fits at all.
 
     Parameters
@@ -110,17 +127,19 @@ def may_share(estimator, names):
         Of the search.
     names : iterable of str
         Parameters that any candidate sets.
+    close : bool, default=False
+        Whether the table of close families counts as well.
 
     Returns
     -------
     may : bool
         False for most searches; :func:`group_key` need not be asked then.
     """
-    family = _family(estimator)
+    family = _family(estimator, close=close)
     return family is not None and family.may_share(tuple(names))
 
 
-def group_key(estimator, params, names):
+def group_key(estimator, params, names, *, close=False):
     """Tell which candidates may share a fit: those with equal keys.
 
     Parameters
@@ -133,6 +152,8 @@ def group_key(estimator, params, names):
     names : iterable of str
         Parameters that any candidate of the search sets. In others, candidates do not
         differ.
+    close : bool, default=False
+        Whether the table of close families counts as well.
 
     Returns
     -------
@@ -145,12 +166,12 @@ def group_key(estimator, params, names):
         If a family turns out not to work with this release of scikit-learn.
     """
     names = tuple(sorted(set(names) | set(params)))
-    family = _family(estimator)
+    family = _family(estimator, close=close)
     if family is None or not family.may_share(names):
         return None  # most searches: it should not cost them anything
     try:
         check_plain(estimator)
-        return _key(estimator, names)
+        return _key(estimator, names, close=close)
     except NotShared:
         return None
 
@@ -173,33 +194,37 @@ def is_whole(key):
     return kind is not Pipeline or what
 
 
-def leader(estimators):
+def leader(estimators, *, close=False):
     """Make the estimator to fit for a group: the largest, or what is larger still.
 
     Parameters
     ----------
     estimators : list of estimator
         With equal keys, not fitted; they are left as they are.
+    close : bool, default=False
+        Whether the table of close families counts as well.
 
     Returns
     -------
-    leader : estimator
+    leader : object
         Not fitted. It need not be a candidate: a tree that others are prunings of is
-        grown in full.
+        grown in full. It need not be an estimator, but has its method ``fit``.
     """
-    return _family(estimators[0]).leader(estimators)
+    return _family(estimators[0], close=close).leader(estimators)
 
 
-def views(fitted_leader, estimators):
+def views(fitted_leader, estimators, *, close=False):
     """Make of a fitted leader what separate fits would have made of its candidates.
 
     Parameters
     ----------
-    fitted_leader : estimator
+    fitted_leader : object
         Made by :func:`leader`, and fitted. It is not changed, but views hold what it
         holds.
     estimators : list of estimator
         The group, not fitted.
+    close : bool, default=False
+        Whether the table of close families counts as well.
 
     Yields
     ------
@@ -208,12 +233,12 @@ def views(fitted_leader, estimators):
         answer: it would warn, fail, or choose another algorithm, or candidates differ
         in more than the last step of a pipeline.
     """
-    family = _family(fitted_leader)
+    family = _family(estimators[0], close=close)
     for estimator in estimators:
         yield family.view(fitted_leader, estimator)
 
 
-def fitted(estimators, X, y=None, *, names, params=None):
+def fitted(estimators, X, y=None, *, names, params=None, close=False):
     """Fit a group, together as far as it can be.
 
     Parameters
@@ -226,6 +251,8 @@ def fitted(estimators, X, y=None, *, names, params=None):
         Parameters in which candidates may differ, as for :func:`group_key`.
     params : dict of str to object, default=None
         Parameters of ``fit``.
+    close : bool, default=False
+        Whether the table of close families counts as well.
 
     Yields
     ------
@@ -235,7 +262,7 @@ def fitted(estimators, X, y=None, *, names, params=None):
         Fitted.
     """
     params = params or {}
-    family = _family(estimators[0])
+    family = _family(estimators[0], close=close)
     if isinstance(family, Pipelines):
         yield from family.fit(estimators, X, y, tuple(names), params)
         return
@@ -253,8 +280,26 @@ def fitted(estimators, X, y=None, *, names, params=None):
                 yield i, view
     else:
         alone += shared
+    if not family.exact:
+        yield from _fitted_exactly(estimators, alone, X, y, names, params)
+        return
     for i in alone:
         yield i, _fit(clone(estimators[i]), X, y, params)
+
+
+def _fitted_exactly(estimators, alone, X, y, names, params):
+    """Fit those that a close family has left, by the exact one of their class."""
+    groups = {}
+    for i in alone:
+        key = group_key(estimators[i], {}, names)
+        groups.setdefault(("alone", i) if key is None else key, []).append(i)
+    for group in groups.values():
+        if len(group) == 1:
+            yield group[0], _fit(clone(estimators[group[0]]), X, y, params)
+            continue
+        part = [estimators[i] for i in group]
+        for i, estimator in fitted(part, X, y, names=names, params=params):
+            yield group[i], estimator
 
 
 def _fit(estimator, X, y, params):
@@ -262,20 +307,22 @@ def _fit(estimator, X, y, params):
     return estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)
 
 
-def _family(estimator):
+def _family(estimator, *, close):
     """Find the family of an estimator by its exact type, or give None."""
     cls = type(estimator)
     if cls is Pipeline:
-        return _PIPELINES
+        return _PIPELINES[close]
     for module in _MODULES:
-        if cls.__module__.startswith(module) and (module, cls.__name__) in TABLE:
+        name = module, cls.__name__
+        family = (close and CLOSE.get(name)) or TABLE.get(name)
+        if family is not None and cls.__module__.startswith(module):
             public = getattr(importlib.import_module(module), cls.__name__)
-            return TABLE[module, cls.__name__] if public is cls else None
+            return family if public is cls else None
     return None
 
 
-def _key(estimator, names):
-    family = _family(estimator)
+def _key(estimator, names, *, close):
+    family = _family(estimator, close=close)
     if family is None or not family.may_share(names):
         raise NotShared
     if isinstance(family, Pipelines):
@@ -284,9 +331,12 @@ def _key(estimator, names):
     own = family.key(estimator)
     if not holds(type(estimator), family):
         raise NotShared
-    rest = [name for name in names if name not in family.shared]
+    rest = [name for name in names if not family.is_shared(name)]
     return type(estimator), own, values_of(estimator, rest)
 
 
-_MODULES = {module for module, _ in TABLE}
-_PIPELINES = Pipelines(_key, fitted, _family)
+_MODULES = {module for module, _ in [*TABLE, *CLOSE]}
+_PIPELINES = {
+    close: Pipelines(*(partial(part, close=close) for part in (_key, fitted, _family)))
+    for close in (False, True)
+}

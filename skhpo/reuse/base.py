@@ -5,7 +5,8 @@ other settings as well: the number of trees of a forest, say. The answer is a *v
 copy of the fitted estimator, in which only the containers are new, with attributes as
 a fit of its own would have set them. scikit-learn's own code predicts with it.
 
-Equal means equal to the last bit. What might make a fit differ from its repetition is
+Equal means equal to the last bit, but for families that say that they are only close.
+What might make a fit differ from its repetition is
 refused here, for all families: a random state that is not a number, code that is not
 scikit-learn's, callbacks, output that is printed during the fit.
 """
@@ -21,6 +22,9 @@ import numpy as np
 import sklearn
 from scipy.sparse import issparse
 from sklearn.base import clone
+
+# By how much a close answer may differ, relative to the largest.
+TOLERANCE = 1e-10
 
 _SCALARS = (bool, int, float, complex, str, bytes, NoneType, np.generic)
 # Parameters that make a fit depend on others, or print, unless they are false.
@@ -54,9 +58,13 @@ class Family(ABC):
     shared : tuple of str
         Parameters in which the candidates of a group may differ. The first is the
         size: a fit with the largest answers for the others.
+    exact : bool
+        Whether views equal separate fits to the last bit. If not, their predictions
+        differ by less than `TOLERANCE` of the largest.
     """
 
     shared = ()
+    exact = True
 
     def key(self, estimator):
         """Tell what else has to be equal in a group, as a hashable.
@@ -84,14 +92,18 @@ class Family(ABC):
 
     def may_share(self, names):
         """Tell whether candidates that differ in these parameters may share a fit."""
-        return not set(self.shared).isdisjoint(names)
+        return any(map(self.is_shared, names))
+
+    def is_shared(self, name):
+        """Tell whether candidates of a group may differ in this parameter."""
+        return name in self.shared
 
     def size(self, estimator):
         """Give what is largest for the leader, as a number."""
         return getattr(estimator, self.shared[0])
 
     def leader(self, estimators):
-        """Make the estimator to fit, not fitted; the candidates stay as they are."""
+        """Make what is fitted; it has a method ``fit``. The candidates stay as is."""
         return clone(max(estimators, key=self.size))
 
     def alone(self, estimator, X):
@@ -104,7 +116,7 @@ class Family(ABC):
 
         Parameters
         ----------
-        leader : estimator
+        leader : object
             What :meth:`leader` made, fitted. It is not changed.
         estimator : estimator
             With the parameters of the candidate, not fitted.
@@ -177,7 +189,7 @@ def copy_of(leader, estimator, **attributes):
     view : estimator
         Fitted.
     """
-    view = object.__new__(type(leader))
+    view = object.__new__(type(estimator))
     view.__dict__.update(vars(leader), **{**vars(estimator), **attributes})
     return view
 

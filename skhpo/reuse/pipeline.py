@@ -257,7 +257,7 @@ class Pipelines:
         except NotShared:
             return None
         name, last = leader.steps[-1]
-        family = self._family_of(last)
+        family = self._family_of(estimator.steps[-1][1])
         view = None if family is None else family.view(last, estimator.steps[-1][1])
         if view is None:
             return None

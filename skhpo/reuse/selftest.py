@@ -9,6 +9,8 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from skhpo.reuse.base import TOLERANCE
+
 METHODS = (
     "predict",
     "predict_proba",
@@ -57,7 +59,7 @@ def holds(cls, family):
     return _KNOWN[key]
 
 
-def differences(one, other, X):
+def differences(one, other, X, *, exact=True):
     """Yield the names of methods by which two fitted estimators differ on X.
 
     Parameters
@@ -66,11 +68,13 @@ def differences(one, other, X):
         Fitted.
     X : array-like or sparse matrix
         Data to predict.
+    exact : bool, default=True
+        Whether equal means the same bits; close otherwise.
 
     Yields
     ------
     name : str
-        Of a method whose results are not the same bits.
+        Of a method whose results are not equal.
     """
     for name in METHODS:
         if hasattr(one, name) != hasattr(other, name):
@@ -78,25 +82,47 @@ def differences(one, other, X):
         elif hasattr(one, name):
             args = () if name == "get_support" else (X,)
             results = [_answer(getattr(each, name), args) for each in (one, other)]
-            if not same(*results):
+            if not same(*results, exact=exact):
                 yield name
 
 
-def same(one, other):
-    """Tell whether two results are equal to the last bit, and of the same type."""
+def same(one, other, *, exact=True):
+    """Tell whether two results are equal, and of the same type.
+
+    Parameters
+    ----------
+    one, other : object
+        Numbers, arrays or sparse matrices, or lists of them.
+    exact : bool, default=True
+        Whether to the last bit. If not, arrays of numbers may differ by `TOLERANCE` of
+        their largest.
+
+    Returns
+    -------
+    same : bool
+        False as well if one has another shape or kind of numbers.
+    """
     if type(one) is not type(other):
         return False
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(
+            same(*pair, exact=exact) for pair in zip(one, other, strict=True)
+        )
     if issparse(one):
         one, other = one.toarray(), other.toarray()
-    if isinstance(one, np.ndarray):
+    if isinstance(one, np.ndarray | np.floating | float):
+        one, other = np.asarray(one), np.asarray(other)
         if one.shape != other.shape or one.dtype != other.dtype:
             return False
-        if one.dtype.kind == "f":
-            return one.tobytes() == other.tobytes()
-        return bool(np.array_equal(one, other))
+        if one.dtype.kind != "f":
+            return bool(np.array_equal(one, other))
+        return one.tobytes() == other.tobytes() or (not exact and _close(one, other))
     return bool(one == other)
+
+
+def _close(one, other):
+    scale = np.max(np.abs(other), initial=0.0)
+    return bool(np.max(np.abs(one - other), initial=0.0) <= TOLERANCE * scale)
 
 
 def _answer(method, args):
@@ -135,7 +161,7 @@ def _problems(cls, family):
                 continue
             n_views += 1
             separate = clone(estimator).fit(X, y)
-            for name in differences(view, separate, X):
+            for name in differences(view, separate, X, exact=family.exact):
                 yield f"{name} of {estimator} differs"
             if repr(view.get_params()) != repr(estimator.get_params()):
                 yield f"parameters of {estimator} differ"

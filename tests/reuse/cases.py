@@ -4,6 +4,8 @@ A case is a function of a NumPy generator: it gives the parameters that candidat
 in common, and a list of those in which they differ.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.feature_selection import f_classif
@@ -199,6 +201,27 @@ def support_vectors(rng, cls):
     return common, [{"degree": degree} for degree in (1, 4, 2)]
 
 
+def ridge(rng, cls, n=5):
+    common = {
+        "solver": choose(rng, "auto", "cholesky", "svd"),
+        "fit_intercept": choose(rng, True, False),
+    }
+    if "Classifier" in cls.__name__:
+        common["class_weight"] = choose(rng, None, "balanced")
+    alphas = [0.0, *10.0 ** rng.uniform(-6, 4, size=n)]
+    return common, [{"alpha": float(alpha)} for alpha in alphas]
+
+
+def kernel_ridge(rng, cls, n=5):
+    common = {
+        "kernel": choose(rng, "linear", "rbf", "poly", "cosine"),
+        "gamma": choose(rng, None, 0.3),
+    }
+    return common, [
+        {"alpha": float(alpha)} for alpha in 10.0 ** rng.uniform(-6, 4, size=n)
+    ]
+
+
 CASES = {
     "AdaBoostClassifier": ada_boost,
     "AdaBoostRegressor": ada_boost,
@@ -217,6 +240,7 @@ CASES = {
     "IsolationForest": isolation_forest,
     "KNeighborsClassifier": neighbors,
     "KNeighborsRegressor": neighbors,
+    "KernelRidge": kernel_ridge,
     "LinearDiscriminantAnalysis": discriminant,
     "NuSVC": support_vectors,
     "NuSVR": support_vectors,
@@ -225,6 +249,8 @@ CASES = {
     "RFE": elimination,
     "RandomForestClassifier": forest,
     "RandomForestRegressor": forest,
+    "Ridge": ridge,
+    "RidgeClassifier": ridge,
     "SVC": support_vectors,
     "SVR": support_vectors,
     "SelectFromModel": from_model,
@@ -232,17 +258,26 @@ CASES = {
     "SelectPercentile": percentile,
     "VarianceThreshold": variance,
 }
+# Candidates enough for a decomposition to pay.
+CLOSE_CASES = {
+    "KernelRidge": partial(kernel_ridge, n=20),
+    "Ridge": partial(ridge, n=20),
+    "RidgeClassifier": partial(ridge, n=20),
+}
 _DENSE = {
     "HistGradientBoostingClassifier",
     "HistGradientBoostingRegressor",
     "LinearDiscriminantAnalysis",
     "PCA",
+    "Ridge",
+    "RidgeClassifier",
 }
 _WEIGHTED = {
     name
     for name in CASES
     if not name.startswith(("KNeighbors", "Select", "Linear", "PCA", "Variance", "RFE"))
 }
+_SEVERAL = {"KernelRidge", "Ridge"}
 _CLASSES = {
     "SelectFromModel",
     "SelectKBest",
@@ -270,6 +305,10 @@ def data(rng, cls):
     if name not in _DENSE and rng.random() < 0.3:
         X = np.where(rng.random(X.shape) < 0.3, 0.0, X)
         return csr_matrix(X[:n]), y[:n], csr_matrix(X[n:]), params
+    if name in _SEVERAL and rng.random() < 0.3:
+        y = np.c_[y, y[::-1]]
     if rng.random() < 0.2:
         X = X.astype(np.float32)
+    if rng.random() < 0.2:
+        X = np.asfortranarray(X)
     return X[:n], y[:n], X[n:], params

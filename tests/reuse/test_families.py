@@ -5,21 +5,35 @@ import warnings
 
 import numpy as np
 import pytest
-from cases import CASES, data
+from cases import CASES, CLOSE_CASES, data
 from comparison import candidates, check_group, groups, names_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from skhpo.reuse import TABLE, leader, views
+from skhpo.reuse import CLOSE, TABLE, leader, views
 from skhpo.reuse.selftest import holds
 
-CLASSES = [getattr(importlib.import_module(module), name) for module, name in TABLE]
-every_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+MEMBERS = [
+    pytest.param(
+        getattr(importlib.import_module(module), name),
+        table is CLOSE,
+        id=f"{name}, close" if table is CLOSE else name,
+    )
+    for table in (TABLE, CLOSE)
+    for module, name in table
+]
+every_member = pytest.mark.parametrize(("cls", "close"), MEMBERS)
 
 
-def family_of(cls):
-    return next(family for (_, name), family in TABLE.items() if name == cls.__name__)
+def family_of(cls, close):
+    table = CLOSE if close else TABLE
+    return next(family for (_, name), family in table.items() if name == cls.__name__)
+
+
+def case(cls, close, rng):
+    """Give the parameters that candidates have in common, and a list of the others."""
+    return (CLOSE_CASES if close else CASES)[cls.__name__](rng, cls)
 
 
 @pytest.fixture(autouse=True)
@@ -32,47 +46,54 @@ def silence():
 
 def test_every_member_of_the_table_has_a_case():
     assert {name for _, name in TABLE} == set(CASES)
+    assert {name for _, name in CLOSE} == set(CLOSE_CASES)
 
 
-def check_shared_fits(cls, seed):
+def test_only_what_is_exact_is_in_the_table_of_the_default():
+    assert all(family.exact for family in TABLE.values())
+    assert not any(family.exact for family in CLOSE.values())
+
+
+def check_shared_fits(cls, close, seed):
     rng = np.random.default_rng(seed)
-    common, grid = CASES[cls.__name__](rng, cls)
+    common, grid = case(cls, close, rng)
     X, y, X_new, params = data(rng, cls)
-    found, n_alone = groups(cls(**common), grid)
+    found, n_alone = groups(cls(**common), grid, close=close)
     assert len(found) == 1 and not n_alone
     try:
         for estimator in found[0]:
             clone(estimator).fit(X, y, **params)
     except ValueError:
         assume(False)  # the searches fit such a group separately
-    check_group(found[0], names_of(grid), X, y, X_new, params)
+    check_group(found[0], names_of(grid), X, y, X_new, params, close=close)
 
 
-@every_class
+@every_member
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=5, deadline=None, derandomize=True)
-def test_shared_fits_equal_separate_fits_to_the_last_bit(cls, seed):
-    check_shared_fits(cls, seed)
+def test_shared_fits_equal_separate_fits(cls, close, seed):
+    check_shared_fits(cls, close, seed)
 
 
 @pytest.mark.slow
-@every_class
+@every_member
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=40, deadline=None)
-def test_shared_fits_equal_separate_fits_in_many_cases(cls, seed):
-    check_shared_fits(cls, seed)
+def test_shared_fits_equal_separate_fits_in_many_cases(cls, close, seed):
+    check_shared_fits(cls, close, seed)
 
 
-@every_class
-def test_views_are_made_more_often_than_not(cls):
+@every_member
+def test_views_are_made_more_often_than_not(cls, close):
     n_views = n_candidates = 0
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        common, grid = CASES[cls.__name__](rng, cls)
+        common, grid = case(cls, close, rng)
         X, y, _, params = data(rng, cls)
         group = candidates(cls(**common), grid)
         try:
-            made = list(views(leader(group).fit(X, y, **params), group))
+            fitted_leader = leader(group, close=close).fit(X, y, **params)
+            made = list(views(fitted_leader, group, close=close))
         except ValueError:
             continue
         n_candidates += len(group)
@@ -80,29 +101,29 @@ def test_views_are_made_more_often_than_not(cls):
     assert n_views > n_candidates / 2 > 5
 
 
-@every_class
-def test_self_test_holds(cls):
+@every_member
+def test_self_test_holds(cls, close):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert holds(cls, family_of(cls))
+        assert holds(cls, family_of(cls, close))
 
 
-@every_class
-def test_leaders_and_views_leave_candidates_unfitted(cls):
+@every_member
+def test_leaders_and_views_leave_candidates_unfitted(cls, close):
     rng = np.random.default_rng(0)
-    common, grid = CASES[cls.__name__](rng, cls)
+    common, grid = case(cls, close, rng)
     X, y, _, _ = data(rng, cls)
     group = candidates(cls(**common), grid)
     before = [set(vars(estimator)) for estimator in group]
-    fitted_leader = leader(group).fit(X, y)
-    made = list(views(fitted_leader, group))
+    fitted_leader = leader(group, close=close).fit(X, y)
+    made = list(views(fitted_leader, group, close=close))
     assert len(made) == len(group)
     assert [set(vars(estimator)) for estimator in group] == before
 
 
-@every_class
-def test_subclasses_share_nothing(cls):
+@every_member
+def test_subclasses_share_nothing(cls, close):
     rng = np.random.default_rng(0)
-    common, grid = CASES[cls.__name__](rng, cls)
-    found, n_alone = groups(type("Sub", (cls,), {})(**common), grid)
+    common, grid = case(cls, close, rng)
+    found, n_alone = groups(type("Sub", (cls,), {})(**common), grid, close=close)
     assert not found and n_alone == len(grid)
