@@ -29,6 +29,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skhpo.reuse import (
+    combined,
     components,
     kernels,
     members,
@@ -37,6 +38,7 @@ from skhpo.reuse import (
     ridge,
     selection,
     stages,
+    text,
 )
 from skhpo.reuse.base import (
     NotShared,
@@ -67,9 +69,15 @@ __all__ = [
 
 # By name and public module, so that importing skhpo imports none of them.
 TABLE = {
+    ("sklearn.cross_decomposition", "PLSRegression"): (
+        components.PartialLeastSquares()
+    ),
     ("sklearn.decomposition", "PCA"): components.PCA(),
     ("sklearn.discriminant_analysis", "LinearDiscriminantAnalysis"): (
         components.LinearDiscriminant()
+    ),
+    ("sklearn.discriminant_analysis", "QuadraticDiscriminantAnalysis"): (
+        components.QuadraticDiscriminant()
     ),
     ("sklearn.ensemble", "AdaBoostClassifier"): members.AdaBoost(),
     ("sklearn.ensemble", "AdaBoostRegressor"): members.AdaBoost(),
@@ -88,6 +96,11 @@ TABLE = {
     ("sklearn.ensemble", "IsolationForest"): members.IsolationForest(),
     ("sklearn.ensemble", "RandomForestClassifier"): members.Forest(),
     ("sklearn.ensemble", "RandomForestRegressor"): members.Forest(),
+    ("sklearn.ensemble", "StackingClassifier"): combined.Stacking(),
+    ("sklearn.ensemble", "StackingRegressor"): combined.Stacking(),
+    ("sklearn.ensemble", "VotingClassifier"): combined.Voting(),
+    ("sklearn.ensemble", "VotingRegressor"): combined.Voting(),
+    ("sklearn.feature_extraction.text", "TfidfVectorizer"): text.Tfidf(),
     ("sklearn.feature_selection", "RFE"): selection.RFE(),
     ("sklearn.feature_selection", "SelectFromModel"): selection.SelectFromModel(),
     ("sklearn.feature_selection", "SelectKBest"): selection.SelectKBest(),
@@ -96,6 +109,9 @@ TABLE = {
     ("sklearn.kernel_ridge", "KernelRidge"): ridge.KernelRidge(),
     ("sklearn.linear_model", "Ridge"): ridge.Ridge(),
     ("sklearn.linear_model", "RidgeClassifier"): ridge.Ridge(),
+    ("sklearn.model_selection", "FixedThresholdClassifier"): (
+        combined.FixedThreshold()
+    ),
     ("sklearn.neighbors", "KNeighborsClassifier"): neighbors.Neighbors(),
     ("sklearn.neighbors", "KNeighborsRegressor"): neighbors.Neighbors(),
     ("sklearn.svm", "NuSVC"): kernels.SupportVectors(),
@@ -115,6 +131,11 @@ CLOSE = {
     ("sklearn.kernel_ridge", "KernelRidge"): ridge.CloseKernelRidge(),
     ("sklearn.linear_model", "Ridge"): ridge.CloseRidge(),
     ("sklearn.linear_model", "RidgeClassifier"): ridge.CloseRidge(),
+    ("sklearn.svm", "NuSVC"): kernels.SharedKernel(),
+    ("sklearn.svm", "NuSVR"): kernels.SharedKernel(),
+    ("sklearn.svm", "OneClassSVM"): kernels.SharedKernel(),
+    ("sklearn.svm", "SVC"): kernels.SharedKernel(),
+    ("sklearn.svm", "SVR"): kernels.SharedKernel(),
 }
 
 

@@ -3,8 +3,10 @@
 from numbers import Integral
 
 import numpy as np
+from scipy.linalg import pinv
+from sklearn.base import clone
 
-from skhpo.reuse.base import Family, NotShared, copy_of, draws
+from skhpo.reuse.base import Family, NotShared, copy_of, draws, tiny_data
 
 _COMPLETE = ("full", "covariance_eigh")
 
@@ -113,6 +115,108 @@ class LinearDiscriminant(Family):
         y = np.digitize(X[:, 0] + rng.normal(size=40), [-1, 0, 1])
         for solver in ("svd", "eigen"):
             yield X, y, [cls(solver=solver, n_components=n) for n in (2, 1, None)]
+
+
+class PartialLeastSquares(Family):
+    """Components that are found one after the other."""
+
+    shared = ("n_components",)
+
+    def view(self, leader, estimator):
+        n = estimator.n_components
+        if estimator.algorithm == "nipals" and len(leader.n_iter_) < n:
+            # Nothing was left to explain. A fit of its own says so.
+            return copy_of(leader, estimator) if n == leader.n_components else None
+        first = {
+            name: np.array(getattr(leader, name)[:, :n], order="C")
+            for part in ("weights", "loadings", "scores")
+            for name in (f"x_{part}_", f"y_{part}_")
+        }
+        rotations = {
+            side: np.dot(
+                first[f"{side}_weights_"],
+                pinv(
+                    np.dot(first[f"{side}_loadings_"].T, first[f"{side}_weights_"]),
+                    check_finite=False,
+                ),
+            )
+            for side in "xy"
+        }
+        coef = np.dot(rotations["x"], first["y_loadings_"].T)
+        return copy_of(
+            leader,
+            estimator,
+            **first,
+            _x_scores=first["x_scores_"],
+            _y_scores=first["y_scores_"],
+            x_rotations_=rotations["x"],
+            y_rotations_=rotations["y"],
+            coef_=(coef * leader._y_std).T / leader._x_std,
+            n_iter_=leader.n_iter_[:n],
+            _n_features_out=n,
+        )
+
+    def features(self, view, X, leader_features):
+        raise NotShared  # features of X and of y, which no step understands
+
+    def examples(self, cls):
+        X, y = tiny_data(cls)
+        for target in (y, np.c_[y, X[:, 0] ** 2]):
+            yield X, target, [cls(n) for n in (1, 4, 2, 3)]
+
+
+class QuadraticDiscriminant(Family):
+    """How much the variances of the classes are drawn towards one."""
+
+    shared = ("reg_param",)
+
+    def key(self, estimator):
+        if estimator.store_covariance or getattr(estimator, "solver", "svd") != "svd":
+            raise NotShared
+        return ()
+
+    def leader(self, estimators):
+        return VarianceLeader(clone(estimators[0]))
+
+    def view(self, leader, estimator):
+        fitted, reg = leader.estimator, estimator.reg_param
+        scalings = [((1 - reg) * variance) + reg for variance in fitted.scalings_]
+        if any(np.any(scaling <= estimator.tol) for scaling in scalings):
+            return None  # a fit of its own warns or raises
+        return copy_of(fitted, estimator, scalings_=scalings)
+
+    def examples(self, cls):
+        X, y = tiny_data(cls)
+        y = np.digitize(X[:, 0] * X[:, 1], [0.0])
+        yield X, y, [cls(reg_param=reg) for reg in (0.1, 0.0, 0.7)]
+
+
+class VarianceLeader:
+    """Variances of the classes in their principal directions.
+
+    Parameters
+    ----------
+    estimator : QuadraticDiscriminantAnalysis
+        Gives the other parameters; it is changed.
+
+    Attributes
+    ----------
+    estimator : QuadraticDiscriminantAnalysis
+        Fitted, with the variances as they are.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator.set_params(reg_param=0.0, tol=0.0)
+
+    def fit(self, X, y):
+        """Decompose each class."""
+        values, labels = np.asarray(X), np.asarray(y)
+        for label in np.unique(labels):
+            part = values[labels == label]
+            if len(part) < part.shape[1] or np.any(np.ptp(part, axis=0) == 0):
+                raise NotShared  # it would warn, which candidates need not do
+        self.estimator.fit(X, y)
+        return self
 
 
 def _solver(estimator, n_components, shape):

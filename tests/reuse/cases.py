@@ -10,7 +10,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.feature_selection import f_classif
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 
@@ -201,6 +202,22 @@ def support_vectors(rng, cls):
     return common, [{"degree": degree} for degree in (1, 4, 2)]
 
 
+def kernel_matrix(rng, cls):
+    common = {
+        "gamma": choose(rng, "scale", "auto", 0.3),
+        "shrinking": choose(rng, True, False),
+    }
+    grid = [{"degree": int(rng.integers(1, 4))} for _ in range(5)]
+    for params in grid:
+        if "C" in cls().get_params():
+            params["C"] = float(10.0 ** rng.uniform(-2, 1))
+        if "epsilon" in cls().get_params():
+            params["epsilon"] = choose(rng, 0.1, 0.5)
+        if "nu" in cls().get_params():
+            params["nu"] = float(rng.uniform(0.05, 0.3))
+    return common, grid
+
+
 def ridge(rng, cls, n=5):
     common = {
         "solver": choose(rng, "auto", "cholesky", "svd"),
@@ -222,6 +239,82 @@ def kernel_ridge(rng, cls, n=5):
     ]
 
 
+def partial_least_squares(rng, cls):
+    common = {"scale": choose(rng, True, False)}
+    return common, sizes(rng, "n_components", largest=6)
+
+
+def quadratic(rng, cls):
+    common = {"priors": choose(rng, None, None)}
+    return common, [{"reg_param": reg} for reg in (0.0, *rng.uniform(size=3), 1.0)]
+
+
+def of_kind(cls, classifier, regressor):
+    return classifier if "Classifier" in cls.__name__ else regressor
+
+
+def members(rng, cls):
+    linear = of_kind(cls, LogisticRegression, Ridge)()
+    neighbors = of_kind(cls, KNeighborsClassifier, KNeighborsRegressor)
+    tree = of_kind(cls, DecisionTreeClassifier, DecisionTreeRegressor)
+    several = [("a", tree(max_depth=2, random_state=0)), ("b", linear)]
+    return choose(rng, several, [*several, ("c", "drop"), ("d", neighbors(3))])
+
+
+def voting(rng, cls):
+    common = {"estimators": members(rng, cls)}
+    grid = [{"weights": None}]
+    for _ in range(3):
+        weights = rng.uniform(size=len(common["estimators"]))
+        grid.append({"weights": choose(rng, list(weights), weights)})
+    if "Classifier" in cls.__name__:
+        grid = [{**each, "voting": choose(rng, "hard", "soft")} for each in grid]
+    return common, grid
+
+
+def stacking(rng, cls):
+    tree = of_kind(cls, DecisionTreeClassifier, DecisionTreeRegressor)
+    common = {
+        "estimators": members(rng, cls),
+        "passthrough": choose(rng, False, True),
+        "cv": choose(rng, None, 3),
+    }
+    finals = [
+        of_kind(cls, LogisticRegression(C=0.5), Ridge(0.5)),
+        tree(random_state=0),
+        tree(random_state=0, max_depth=1),
+    ]
+    return common, [{"final_estimator": final} for final in (*finals, None)]
+
+
+def fixed_threshold(rng, cls):
+    common = {
+        "estimator": choose(
+            rng, LogisticRegression(), SVC(), DecisionTreeClassifier(random_state=0)
+        )
+    }
+    thresholds = ("auto", 0.0, *rng.normal(size=2))
+    return common, [{"threshold": threshold} for threshold in thresholds]
+
+
+def tfidf(rng, cls):
+    common = {
+        "ngram_range": choose(rng, (1, 1), (1, 2)),
+        "binary": choose(rng, False, True),
+        "dtype": choose(rng, np.float64, np.float32),
+        "max_df": choose(rng, 1.0, 0.7),
+    }
+    return common, [
+        {
+            "use_idf": choose(rng, True, False),
+            "norm": choose(rng, "l1", "l2", None),
+            "sublinear_tf": choose(rng, True, False),
+            "smooth_idf": choose(rng, True, False),
+        }
+        for _ in range(5)
+    ]
+
+
 CASES = {
     "AdaBoostClassifier": ada_boost,
     "AdaBoostRegressor": ada_boost,
@@ -233,6 +326,7 @@ CASES = {
     "ExtraTreeRegressor": tree,
     "ExtraTreesClassifier": forest,
     "ExtraTreesRegressor": forest,
+    "FixedThresholdClassifier": fixed_threshold,
     "GradientBoostingClassifier": gradient_boosting,
     "GradientBoostingRegressor": gradient_boosting,
     "HistGradientBoostingClassifier": hist_gradient_boosting,
@@ -246,6 +340,8 @@ CASES = {
     "NuSVR": support_vectors,
     "OneClassSVM": support_vectors,
     "PCA": pca,
+    "PLSRegression": partial_least_squares,
+    "QuadraticDiscriminantAnalysis": quadratic,
     "RFE": elimination,
     "RandomForestClassifier": forest,
     "RandomForestRegressor": forest,
@@ -256,53 +352,78 @@ CASES = {
     "SelectFromModel": from_model,
     "SelectKBest": best,
     "SelectPercentile": percentile,
+    "StackingClassifier": stacking,
+    "StackingRegressor": stacking,
+    "TfidfVectorizer": tfidf,
     "VarianceThreshold": variance,
+    "VotingClassifier": voting,
+    "VotingRegressor": voting,
 }
 # Candidates enough for a decomposition to pay.
 CLOSE_CASES = {
     "KernelRidge": partial(kernel_ridge, n=20),
     "Ridge": partial(ridge, n=20),
     "RidgeClassifier": partial(ridge, n=20),
+    "NuSVC": kernel_matrix,
+    "NuSVR": kernel_matrix,
+    "OneClassSVM": kernel_matrix,
+    "SVC": kernel_matrix,
+    "SVR": kernel_matrix,
 }
 _DENSE = {
     "HistGradientBoostingClassifier",
     "HistGradientBoostingRegressor",
     "LinearDiscriminantAnalysis",
     "PCA",
+    "PLSRegression",
+    "QuadraticDiscriminantAnalysis",
     "Ridge",
     "RidgeClassifier",
 }
 _WEIGHTED = {
     name
     for name in CASES
-    if not name.startswith(("KNeighbors", "Select", "Linear", "PCA", "Variance", "RFE"))
+    if not name.startswith(
+        ("KNeighbors", "Select", "Linear", "PCA", "Variance", "RFE", "PLS", "Quadratic")
+    )
+    # Some members, and some last estimators, take none.
+    and not name.startswith(("FixedThreshold", "Stacking", "Tfidf", "Voting"))
 }
-_SEVERAL = {"KernelRidge", "Ridge"}
+_SEVERAL = {"KernelRidge", "PLSRegression", "Ridge"}
 _CLASSES = {
     "SelectFromModel",
     "SelectKBest",
     "SelectPercentile",
     "RFE",
     "LinearDiscriminantAnalysis",
+    "QuadraticDiscriminantAnalysis",
 }
 
 
-def data(rng, cls):
+def documents(rng):
+    words = np.array(["one", "two", "three", "four", "five", "six"])
+    return [" ".join(rng.choice(words, size=rng.integers(1, 7))) for _ in range(40)]
+
+
+def data(rng, cls, *, dense=False):
     """Give training data, its target, new data and the parameters of ``fit``."""
     name = cls.__name__
+    if name == "TfidfVectorizer":
+        return documents(rng), None, documents(rng), {}
     n = int(rng.integers(30, 70))
     X = rng.normal(size=(n + 25, 6)) * [0.3, 0.6, 1, 1, 1.2, 1.5]
     if rng.random() < 0.4:
         X = X.round()  # equal values, and equal distances
     y = X[:, 2] + X[:, 3] * X[:, 4] + 0.5 * rng.normal(size=n + 25)
     if "Classifier" in name or "SVC" in name or name in _CLASSES:
-        y = np.digitize(y, choose(rng, [0.0], [-0.7, 0.7]))
+        several = [0.0] if name.startswith("Fixed") else [-0.7, 0.7]
+        y = np.digitize(y, choose(rng, [0.0], several))
         if rng.random() < 0.3:
             y = np.array(["few", "many", "more"])[y]
     params = {}
     if name in _WEIGHTED and rng.random() < 0.5:
         params["sample_weight"] = rng.integers(1, 4, size=n).astype(float)
-    if name not in _DENSE and rng.random() < 0.3:
+    if not dense and name not in _DENSE and rng.random() < 0.3:
         X = np.where(rng.random(X.shape) < 0.3, 0.0, X)
         return csr_matrix(X[:n]), y[:n], csr_matrix(X[n:]), params
     if name in _SEVERAL and rng.random() < 0.3:

@@ -57,7 +57,7 @@ def test_only_what_is_exact_is_in_the_table_of_the_default():
 def check_shared_fits(cls, close, seed):
     rng = np.random.default_rng(seed)
     common, grid = case(cls, close, rng)
-    X, y, X_new, params = data(rng, cls)
+    X, y, X_new, params = data(rng, cls, dense=close)
     found, n_alone = groups(cls(**common), grid, close=close)
     assert len(found) == 1 and not n_alone
     try:
@@ -89,7 +89,7 @@ def test_views_are_made_more_often_than_not(cls, close):
     for seed in range(8):
         rng = np.random.default_rng(seed)
         common, grid = case(cls, close, rng)
-        X, y, _, params = data(rng, cls)
+        X, y, _, params = data(rng, cls, dense=close)
         group = candidates(cls(**common), grid)
         try:
             fitted_leader = leader(group, close=close).fit(X, y, **params)
@@ -112,7 +112,7 @@ def test_self_test_holds(cls, close):
 def test_leaders_and_views_leave_candidates_unfitted(cls, close):
     rng = np.random.default_rng(0)
     common, grid = case(cls, close, rng)
-    X, y, _, _ = data(rng, cls)
+    X, y, _, _ = data(rng, cls, dense=close)
     group = candidates(cls(**common), grid)
     before = [set(vars(estimator)) for estimator in group]
     fitted_leader = leader(group, close=close).fit(X, y)
