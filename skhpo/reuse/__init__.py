@@ -34,6 +34,7 @@ from skhpo.reuse import (
     kernels,
     members,
     neighbors,
+    paths,
     pruning,
     ridge,
     selection,
@@ -107,6 +108,7 @@ TABLE = {
     ("sklearn.feature_selection", "SelectPercentile"): selection.SelectPercentile(),
     ("sklearn.feature_selection", "VarianceThreshold"): selection.VarianceThreshold(),
     ("sklearn.kernel_ridge", "KernelRidge"): ridge.KernelRidge(),
+    ("sklearn.linear_model", "Lars"): paths.Lars(),
     ("sklearn.linear_model", "Ridge"): ridge.Ridge(),
     ("sklearn.linear_model", "RidgeClassifier"): ridge.Ridge(),
     ("sklearn.model_selection", "FixedThresholdClassifier"): (

@@ -34,6 +34,7 @@ _ADDED = {"_sklearn_output_config", "_metadata_request"}
 # When a random_state of None does no harm, by name of the class.
 _DOES_NOT_DRAW = {
     "ElasticNet": lambda params: params["selection"] == "cyclic",
+    "Lars": lambda params: params["jitter"] is None,
     "Lasso": lambda params: params["selection"] == "cyclic",
     "LogisticRegression": lambda params: (
         params["solver"] in {"lbfgs", "newton-cg", "newton-cholesky"}

@@ -315,6 +315,14 @@ def tfidf(rng, cls):
     ]
 
 
+def lars(rng, cls):
+    common = {
+        "precompute": choose(rng, "auto", False, True),
+        "fit_intercept": choose(rng, True, False),
+    }
+    return common, sizes(rng, "n_nonzero_coefs", largest=9)
+
+
 CASES = {
     "AdaBoostClassifier": ada_boost,
     "AdaBoostRegressor": ada_boost,
@@ -335,6 +343,7 @@ CASES = {
     "KNeighborsClassifier": neighbors,
     "KNeighborsRegressor": neighbors,
     "KernelRidge": kernel_ridge,
+    "Lars": lars,
     "LinearDiscriminantAnalysis": discriminant,
     "NuSVC": support_vectors,
     "NuSVR": support_vectors,
@@ -371,6 +380,7 @@ CLOSE_CASES = {
     "SVR": kernel_matrix,
 }
 _DENSE = {
+    "Lars",
     "HistGradientBoostingClassifier",
     "HistGradientBoostingRegressor",
     "LinearDiscriminantAnalysis",
@@ -384,12 +394,22 @@ _WEIGHTED = {
     name
     for name in CASES
     if not name.startswith(
-        ("KNeighbors", "Select", "Linear", "PCA", "Variance", "RFE", "PLS", "Quadratic")
+        (
+            "KNeighbors",
+            "Lars",
+            "Select",
+            "Linear",
+            "PCA",
+            "Variance",
+            "RFE",
+            "PLS",
+            "Quadratic",
+        )
     )
     # Some members, and some last estimators, take none.
     and not name.startswith(("FixedThreshold", "Stacking", "Tfidf", "Voting"))
 }
-_SEVERAL = {"KernelRidge", "PLSRegression", "Ridge"}
+_SEVERAL = {"KernelRidge", "Lars", "PLSRegression", "Ridge"}
 _CLASSES = {
     "SelectFromModel",
     "SelectKBest",
