@@ -29,6 +29,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skhpo.reuse import (
+    blocks,
     combined,
     components,
     kernels,
@@ -68,8 +69,14 @@ __all__ = [
     "views",
 ]
 
+
+def _transformed(transformers, X, y):
+    return _PIPELINES[False].transformed(transformers, X, y)
+
+
 # By name and public module, so that importing skhpo imports none of them.
 TABLE = {
+    ("sklearn.compose", "ColumnTransformer"): blocks.Blocks(_transformed),
     ("sklearn.cross_decomposition", "PLSRegression"): (
         components.PartialLeastSquares()
     ),
@@ -116,6 +123,7 @@ TABLE = {
     ),
     ("sklearn.neighbors", "KNeighborsClassifier"): neighbors.Neighbors(),
     ("sklearn.neighbors", "KNeighborsRegressor"): neighbors.Neighbors(),
+    ("sklearn.pipeline", "FeatureUnion"): blocks.Union(_transformed),
     ("sklearn.svm", "NuSVC"): kernels.SupportVectors(),
     ("sklearn.svm", "NuSVR"): kernels.SupportVectors(),
     ("sklearn.svm", "OneClassSVM"): kernels.SupportVectors(),

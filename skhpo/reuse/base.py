@@ -346,6 +346,10 @@ def freeze(value):
         return dict, tuple(items)
     if isinstance(value, type):
         return value
+    if type(value) is slice:
+        return slice, freeze((value.start, value.stop, value.step))
+    if type(value).__name__ == "make_column_selector":
+        return type(value), freeze(vars(value))  # a clone has copies
     if type(value) is np.ndarray and value.dtype != object:
         return np.ndarray, value.shape, value.dtype.str, value.tobytes()
     if type(value) is partial:
@@ -369,6 +373,8 @@ def values_of(estimator, names):
 
 def check_valid(estimator):
     """Raise NotShared if the parameters are invalid: a fit of its own tells why."""
+    if not hasattr(estimator, "_parameter_constraints"):
+        return  # a FeatureUnion
     try:
         estimator._validate_params()
     except Exception as error:

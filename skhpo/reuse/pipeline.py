@@ -143,9 +143,55 @@ class Pipelines:
             for i, pipeline in enumerate(estimators):
                 yield i, clone(pipeline).fit(X, y, **params)  # it says what is wrong
 
-    def _descend(self, members, number, front, X, y, names, params):
+    def transformed(self, transformers, X, y):
+        """Fit several transformers to the same data, together as far as it can be.
+
+        Parameters
+        ----------
+        transformers : list of estimator
+            No two are equal.
+        X, y : array-like
+            Training data.
+
+        Yields
+        ------
+        number : int
+            Of a transformer.
+        transformer : estimator
+            Fitted.
+        features : array-like or sparse matrix
+            What its ``fit_transform`` gives.
+        """
+        groups = {}
+        for i, transformer in enumerate(transformers):
+            groups.setdefault(self._transformer_key(transformer, i), []).append(i)
+        for numbers in groups.values():
+            group = [transformers[i] for i in numbers]
+            if len(group) > 1 and self._family_of(group[0]) is self:
+                names = tuple(name for name, _ in group[0].steps)
+                answers = self._descend(
+                    list(enumerate(group)), 0, [], X, y, names, {}, features_too=True
+                )
+            else:
+                answers = self._inner(group, X, y, {})
+            for i, fitted, features in answers:
+                yield numbers[i], fitted, features
+
+    def _transformer_key(self, transformer, number):
+        try:
+            if self._family_of(transformer) is self:
+                names = tuple(name for name, _ in transformer.steps)
+                check_pipeline(transformer, names)
+                return "pipeline", names
+            names = tuple(sorted(transformer.get_params()))
+            return self._key(transformer, names, last=False)
+        except NotShared:
+            return "alone", number
+
+    def _descend(self, members, number, front, X, y, names, params, features_too=False):
         name = members[0][1].steps[number][0]
-        last = number == len(members[0][1].steps) - 1
+        is_last = number == len(members[0][1].steps) - 1
+        last = is_last and not features_too
         before = name + "__"
         own = {
             key.removeprefix(before): value
@@ -170,8 +216,12 @@ class Pipelines:
             alike = list(distinct.values())
             for i, fitted, features in self._inner(firsts, X, y, own):
                 path = [*front, (name, fitted)]
+                if is_last:
+                    for j, pipeline in alike[i]:
+                        yield j, copy_of(pipeline, pipeline, steps=path), features
+                    continue
                 yield from self._descend(
-                    alike[i], number + 1, path, features, y, names, params
+                    alike[i], number + 1, path, features, y, names, params, features_too
                 )
 
     def _groups(self, members, number, names, last):

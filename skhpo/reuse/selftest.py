@@ -163,7 +163,7 @@ def _problems(cls, family):
             separate = clone(estimator).fit(X, y)
             for name in differences(view, separate, X, exact=family.exact):
                 yield f"{name} of {estimator} differs"
-            if repr(view.get_params()) != repr(estimator.get_params()):
+            if repr(view.get_params()) != repr(separate.get_params()):
                 yield f"parameters of {estimator} differ"
     if not n_views:
         yield "no view was made"

@@ -8,9 +8,12 @@ from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.feature_selection import f_classif
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -323,17 +326,55 @@ def lars(rng, cls):
     return common, sizes(rng, "n_nonzero_coefs", largest=9)
 
 
+def block(rng, number):
+    """Give transformers that may stand in a place."""
+    return [
+        [PCA(n, svd_solver="full") for n in (1, 2)],
+        [StandardScaler(), MinMaxScaler(), "passthrough", "drop"],
+        [make_pipeline(StandardScaler(), SelectKBest(k=k)) for k in (1, 2)],
+    ][number]
+
+
+def blocks(rng, cls):
+    names = "abc"[: choose(rng, 2, 3)]
+    places = [block(rng, int(number)) for number in rng.permutation(3)[: len(names)]]
+    rest = [[[0, 1]], [[2, 3, 4]], [slice(3, 6)]]
+    place = "transformers"
+    if cls.__name__ == "FeatureUnion":
+        place, rest = "transformer_list", [[], [], []]
+    common = {
+        place: [
+            (name, choose(rng, *steps), *columns)
+            for name, steps, columns in zip(names, places, rest, strict=False)
+        ],
+        "transformer_weights": choose(rng, None, {"a": 0.3}),
+    }
+    if place == "transformers":
+        common["remainder"] = choose(rng, "drop", "passthrough", MinMaxScaler())
+    # Strings stay where they are, as they decide what is stacked.
+    free = [i for i, step in enumerate(common[place]) if not isinstance(step[1], str)]
+    return common, [
+        {
+            names[i]: choose(rng, *[s for s in places[i] if not isinstance(s, str)])
+            for i in free
+        }
+        for _ in range(6)
+    ]
+
+
 CASES = {
     "AdaBoostClassifier": ada_boost,
     "AdaBoostRegressor": ada_boost,
     "BaggingClassifier": bagging,
     "BaggingRegressor": bagging,
+    "ColumnTransformer": blocks,
     "DecisionTreeClassifier": tree,
     "DecisionTreeRegressor": tree,
     "ExtraTreeClassifier": tree,
     "ExtraTreeRegressor": tree,
     "ExtraTreesClassifier": forest,
     "ExtraTreesRegressor": forest,
+    "FeatureUnion": blocks,
     "FixedThresholdClassifier": fixed_threshold,
     "GradientBoostingClassifier": gradient_boosting,
     "GradientBoostingRegressor": gradient_boosting,
@@ -380,6 +421,8 @@ CLOSE_CASES = {
     "SVR": kernel_matrix,
 }
 _DENSE = {
+    "ColumnTransformer",
+    "FeatureUnion",
     "Lars",
     "HistGradientBoostingClassifier",
     "HistGradientBoostingRegressor",
@@ -407,10 +450,14 @@ _WEIGHTED = {
         )
     )
     # Some members, and some last estimators, take none.
-    and not name.startswith(("FixedThreshold", "Stacking", "Tfidf", "Voting"))
+    and not name.startswith(
+        ("Column", "FeatureUnion", "FixedThreshold", "Stacking", "Tfidf", "Voting")
+    )
 }
 _SEVERAL = {"KernelRidge", "Lars", "PLSRegression", "Ridge"}
 _CLASSES = {
+    "ColumnTransformer",
+    "FeatureUnion",
     "SelectFromModel",
     "SelectKBest",
     "SelectPercentile",
