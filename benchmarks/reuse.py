@@ -44,7 +44,14 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import RFE, SelectKBest
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import Lars, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import (
+    Lars,
+    LassoLars,
+    LogisticRegression,
+    OrthogonalMatchingPursuit,
+    Ridge,
+    RidgeClassifier,
+)
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
@@ -271,6 +278,16 @@ GRIDS = {
         wide,
     ),
     "least angle": (Lars(), {"n_nonzero_coefs": range(5, 155, 5)}, wide),
+    "least angle, lasso": (
+        LassoLars(),
+        {"alpha": list(np.geomspace(0.1, 30, 30))},
+        wide,
+    ),
+    "matching pursuit": (
+        OrthogonalMatchingPursuit(),
+        {"n_nonzero_coefs": range(5, 155, 5)},
+        wide,
+    ),
     "class variances": (
         QuadraticDiscriminantAnalysis(),
         {"reg_param": list(np.linspace(0.05, 1.0, 20))},

@@ -116,6 +116,8 @@ TABLE = {
     ("sklearn.feature_selection", "VarianceThreshold"): selection.VarianceThreshold(),
     ("sklearn.kernel_ridge", "KernelRidge"): ridge.KernelRidge(),
     ("sklearn.linear_model", "Lars"): paths.Lars(),
+    ("sklearn.linear_model", "LassoLars"): paths.LassoLars(),
+    ("sklearn.linear_model", "OrthogonalMatchingPursuit"): paths.Pursuit(),
     ("sklearn.linear_model", "Ridge"): ridge.Ridge(),
     ("sklearn.linear_model", "RidgeClassifier"): ridge.Ridge(),
     ("sklearn.model_selection", "FixedThresholdClassifier"): (
@@ -139,6 +141,7 @@ TABLE = {
 # The same of what differs by round-off; an exact family answers what these leave.
 CLOSE = {
     ("sklearn.kernel_ridge", "KernelRidge"): ridge.CloseKernelRidge(),
+    ("sklearn.linear_model", "LassoLars"): paths.CloseLassoLars(),
     ("sklearn.linear_model", "Ridge"): ridge.CloseRidge(),
     ("sklearn.linear_model", "RidgeClassifier"): ridge.CloseRidge(),
     ("sklearn.svm", "NuSVC"): kernels.SharedKernel(),

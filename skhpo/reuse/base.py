@@ -36,6 +36,7 @@ _DOES_NOT_DRAW = {
     "ElasticNet": lambda params: params["selection"] == "cyclic",
     "Lars": lambda params: params["jitter"] is None,
     "Lasso": lambda params: params["selection"] == "cyclic",
+    "LassoLars": lambda params: params["jitter"] is None,
     "LogisticRegression": lambda params: (
         params["solver"] in {"lbfgs", "newton-cg", "newton-cholesky"}
     ),

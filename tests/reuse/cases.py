@@ -326,6 +326,18 @@ def lars(rng, cls):
     return common, sizes(rng, "n_nonzero_coefs", largest=9)
 
 
+def lasso_lars(rng, cls):
+    common, _ = lars(rng, cls)
+    common["positive"] = choose(rng, False, False, True)
+    alphas = [*10.0 ** rng.uniform(-4, 0.5, size=6), 3e-5]
+    return common, [{"alpha": float(alpha)} for alpha in alphas]
+
+
+def pursuit(rng, cls):
+    common, _ = lars(rng, cls)
+    return common, sizes(rng, "n_nonzero_coefs", largest=6)
+
+
 def block(rng, number):
     """Give transformers that may stand in a place."""
     return [
@@ -385,10 +397,12 @@ CASES = {
     "KNeighborsRegressor": neighbors,
     "KernelRidge": kernel_ridge,
     "Lars": lars,
+    "LassoLars": lasso_lars,
     "LinearDiscriminantAnalysis": discriminant,
     "NuSVC": support_vectors,
     "NuSVR": support_vectors,
     "OneClassSVM": support_vectors,
+    "OrthogonalMatchingPursuit": pursuit,
     "PCA": pca,
     "PLSRegression": partial_least_squares,
     "QuadraticDiscriminantAnalysis": quadratic,
@@ -412,6 +426,7 @@ CASES = {
 # Candidates enough for a decomposition to pay.
 CLOSE_CASES = {
     "KernelRidge": partial(kernel_ridge, n=20),
+    "LassoLars": lasso_lars,
     "Ridge": partial(ridge, n=20),
     "RidgeClassifier": partial(ridge, n=20),
     "NuSVC": kernel_matrix,
@@ -424,6 +439,8 @@ _DENSE = {
     "ColumnTransformer",
     "FeatureUnion",
     "Lars",
+    "LassoLars",
+    "OrthogonalMatchingPursuit",
     "HistGradientBoostingClassifier",
     "HistGradientBoostingRegressor",
     "LinearDiscriminantAnalysis",
@@ -439,7 +456,8 @@ _WEIGHTED = {
     if not name.startswith(
         (
             "KNeighbors",
-            "Lars",
+            "La",
+            "Orthogonal",
             "Select",
             "Linear",
             "PCA",
@@ -454,7 +472,14 @@ _WEIGHTED = {
         ("Column", "FeatureUnion", "FixedThreshold", "Stacking", "Tfidf", "Voting")
     )
 }
-_SEVERAL = {"KernelRidge", "Lars", "PLSRegression", "Ridge"}
+_SEVERAL = {
+    "KernelRidge",
+    "Lars",
+    "LassoLars",
+    "OrthogonalMatchingPursuit",
+    "PLSRegression",
+    "Ridge",
+}
 _CLASSES = {
     "ColumnTransformer",
     "FeatureUnion",

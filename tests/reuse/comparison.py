@@ -61,5 +61,7 @@ def check_attributes(ours, separate, *, exact=True):
 
 
 def is_numeric(value):
+    if isinstance(value, list):
+        return all(map(is_numeric, value))
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     return isinstance(value, int | float) or (kind in "biuf" and kind != "")
