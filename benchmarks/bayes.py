@@ -51,6 +51,7 @@ TESTED = (32, 64)
 SEQUENTIAL = list(dict.fromkeys((*ASKERS, *SEARCHES)))
 PARALLEL = [*ASKERS, *SURROGATES]
 OF_COST = ("skhpo-1", "optuna-gp", "skopt")
+N_OF_COST = 5
 
 
 # Running
@@ -509,35 +510,41 @@ def print_problems(board, n):
 
 def cost(options):
     """CPU per suggestion on objectives that cost nothing."""
+    compared = options.optimisers
+    header = [f"{name}, n=100" for name in compared]
+    header += [f"ratio to {name}" for name in compared[1:]]
+    goes_on = compared[0] == "skhpo-1"
+    if goes_on:
+        header += ["skhpo-1, n=500", "skhpo-1, n=1000"]
     rows = []
     for name in SYNTHETIC:
-        cells = []
-        for optimiser in options.optimisers:
-            cells.append(milliseconds(name, optimiser, 100, options.seeds[:1], [95])[0])
-        if "skhpo-1" in options.optimisers:
-            cells += milliseconds(name, "skhpo-1", 1010, options.seeds[:1], [500, 1000])
+        # Seed by seed, and each ratio within a seed, as no machine is idle.
+        times = np.array(
+            [
+                [milliseconds(name, other, 100, seed, [95])[0] for other in compared]
+                for seed in options.seeds[:N_OF_COST]
+            ]
+        )
+        cells = [f"{value:.1f}" for value in np.median(times, axis=0)]
+        ratios = np.median(times[:, :1] / times[:, 1:], axis=0)
+        cells += [f"{value:.3f}" for value in ratios]
+        if goes_on:
+            ends = milliseconds(name, "skhpo-1", 1010, options.seeds[0], [500, 1000])
+            cells += [f"{value:.1f}" for value in ends]
         rows.append((name, *cells))
         print(*rows[-1], flush=True)
-    header = [f"{name}, n=100" for name in options.optimisers]
-    if "skhpo-1" in options.optimisers:
-        header += ["skhpo-1, n=500", "skhpo-1, n=1000"]
     print_table("CPU ms per suggestion, one thread", ("objective", *header), rows)
 
 
-def milliseconds(problem, optimiser, n, seeds, places):
-    """Average the CPU time of the suggestions around each of `places`."""
+def milliseconds(problem, optimiser, n, seed, places):
+    """Average the CPU time of the suggestions around each of `places`; NaN: failed."""
     try:
-        gaps = np.mean(
-            [run(load_problem(problem), optimiser, n, seed)[1][:n] for seed in seeds],
-            axis=0,
-        )
+        gaps = run(load_problem(problem), optimiser, n, seed)[1][:n]
     except Exception:
         traceback.print_exc()
-        return ["failed"] * len(places)
+        return [np.nan] * len(places)
     half = 5 if n == 100 else 10
-    return [
-        f"{1000 * gaps[place - half : place + half].mean():.1f}" for place in places
-    ]
+    return [1000 * gaps[place - half : place + half].mean() for place in places]
 
 
 # The command

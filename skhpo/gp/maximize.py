@@ -58,15 +58,16 @@ def maximize(acquisition, domain, best, rng, *, n_spread=N_SPREAD):
     changed = change(domain, best[:N_BEST], rng, n_spread * N_CHANGED // N_SPREAD)
     pool = np.vstack([spread, changed, best[:1]])
     values = acquisition.value(domain.features(pool))
-    starts = pool[_choose_starts(values, domain.branch(pool), rng)]
+    starts = _choose_starts(values, domain.branch(pool), rng)
+    x, own = pool[starts], values[starts]
     for _ in range(_N_SWEEPS):
-        starts = _climb(acquisition, domain, starts)
-        starts, moved = _move(acquisition, domain, starts, rng)
-        own = acquisition.value(domain.features(starts))
-        pool, values = np.vstack([starts, pool]), np.append(own, values)
+        x, own = _climb(acquisition, domain, x, own)
+        x, own, moved = _move(acquisition, domain, x, own, rng)
+        pool, values = np.vstack([x, pool]), np.append(own, values)
         if not moved:
             break
-        starts = starts[np.argsort(-own, kind="stable")[:_N_FINALISTS]]
+        finalists = np.argsort(-own, kind="stable")[:_N_FINALISTS]
+        x, own = x[finalists], own[finalists]
     return pool[np.argsort(-values, kind="stable")]
 
 
@@ -136,12 +137,15 @@ def _choose_starts(values, branch, rng):
     if len(values) - 1 not in chosen:  # the best observation stands last
         chosen.append(len(values) - 1)
     good = order[: max(N_STARTS, len(values) // 20)]
-    good = rng.permutation(good[~np.isin(good, chosen)])
+    good = rng.permutation([i for i in good if i not in chosen])
     return np.append(chosen, good[: N_STARTS - len(chosen)]).astype(int)
 
 
-def _climb(acquisition, domain, x):
-    """Follow the gradient in the numeric columns, from all points together."""
+def _climb(acquisition, domain, x, values):
+    """Follow the gradient in the numeric columns, from all points together.
+
+    Returns the points, and the acquisition there.
+    """
     climbs = [
         domain.columns[j].grid is None or len(domain.columns[j].grid) > MAX_SHORT_GRID
         for j in domain.numeric
@@ -150,7 +154,7 @@ def _climb(acquisition, domain, x):
     features = domain.numeric_features[climbs]
     free = domain.active[domain.branch(x)][:, columns]
     if not free.any():
-        return x
+        return x, values
     Z = domain.features(x)
     numbers = x[:, columns]
 
@@ -166,41 +170,41 @@ def _climb(acquisition, domain, x):
         jac=True,
         method="L-BFGS-B",
         bounds=[(0, 1)] * int(free.sum()),
-        options={"maxiter": 30, "maxfun": 40, "ftol": 1e-6, "gtol": 1e-4},
+        options={"maxiter": 30, "maxfun": 40, "ftol": 1e-4, "gtol": 1e-4},
     )
     climbed = x.copy()
     numbers[free] = result.x
     climbed[:, columns] = numbers
     climbed = domain.canonical(climbed)
     # The sum grew; a point of its own may have lost, or have been rounded down.
-    both = acquisition.value(domain.features(np.vstack([x, climbed])))
-    better = both[len(x) :] > both[: len(x)]
-    return np.where(better[:, None], climbed, x)
+    reached = acquisition.value(domain.features(climbed))
+    better = reached > values
+    return np.where(better[:, None], climbed, x), np.where(better, reached, values)
 
 
-def _move(acquisition, domain, x, rng):
+def _move(acquisition, domain, x, values, rng):
     """Make the best change of a single category or grid value of each point.
 
-    Returns the points, and whether any has moved.
+    Returns the points, the acquisition there, and whether any has moved.
     """
-    x = x.copy()
-    moved = False
-    for _ in range(_N_SWEEPS):
-        neighbours, owner = _neighbours(domain, x, rng)
+    x, values = x.copy(), values.copy()
+    moved = np.arange(len(x))
+    for sweep in range(_N_SWEEPS):
+        # Who has not moved has looked at its neighbours.
+        neighbours, owner = _neighbours(domain, x[moved], rng)
         if len(neighbours) == 0:
-            break
-        values = acquisition.value(domain.features(np.vstack([x, neighbours])))
-        own, other = values[: len(x)], values[len(x) :]
-        stays = True
-        for i in range(len(x)):
-            mine = np.flatnonzero(owner == i)
-            if len(mine) and other[mine].max() > own[i]:
-                x[i] = neighbours[mine[other[mine].argmax()]]
-                stays = False
-        if stays:
-            break
-        moved = True
-    return x, moved
+            return x, values, sweep > 0
+        others = acquisition.value(domain.features(neighbours))
+        # The best one of each, the first of those that tie.
+        order = np.lexsort((-others, owner))
+        own, first = np.unique(owner[order], return_index=True)
+        best, own = order[first], moved[own]
+        better = others[best] > values[own]
+        best, moved = best[better], own[better]
+        x[moved], values[moved] = neighbours[best], others[best]
+        if len(moved) == 0:
+            return x, values, sweep > 0
+    return x, values, True
 
 
 def _neighbours(domain, x, rng):

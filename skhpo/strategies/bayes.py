@@ -25,6 +25,7 @@ MAX_REPEATS = 10_000
 # many of the most promising points another is preferred.
 MIN_GAP = 1e-3
 N_CHECKED = 200
+N_AT_A_TIME = 20
 
 # Larger ones would overflow when squared.
 MAX_SCORE = 1e150
@@ -191,7 +192,7 @@ class BayesStrategy:
         ranked = self._surrogate.propose(
             self._domain, told, losses, pending, number, rng
         )
-        ranked = self._far_first(ranked, np.vstack([told, pending]))
+        ranked = _far_first(ranked, np.vstack([told, pending]))
         points = itertools.chain(ranked, self._draw(rng))
         candidates = map(self._model_space.candidate, points)
         if self.space.n_values < np.inf:
@@ -215,18 +216,27 @@ class BayesStrategy:
         for _ in range(MAX_REPEATS):
             yield self._domain.from_uniform(rng.random((1, self._domain.n_columns)))[0]
 
-    def _far_first(self, ranked, known):
-        """Put points that are nearly known ones behind the others."""
-        top = ranked[:N_CHECKED]
-        gaps = np.abs(top[:, None, :] - known).max(axis=2, initial=0.0)
-        near = gaps.min(axis=1, initial=np.inf) < MIN_GAP
-        return np.vstack([top[~near], ranked[N_CHECKED:], top[near]])
-
     def _told(self):
         x = np.array(self._points).reshape(len(self._points), self._domain.n_columns)
         scores = np.array(self._scores, dtype=float)
         clipped = np.clip(scores, -MAX_SCORE, MAX_SCORE)
         return x, -np.where(np.isfinite(scores), clipped, scores)
+
+
+def _far_first(ranked, known):
+    """Yield points, those that are nearly known ones behind the others.
+
+    Mostly the first one is taken, and the others need not be looked at.
+    """
+    top, kept = ranked[:N_CHECKED], []
+    for start in range(0, len(top), N_AT_A_TIME):
+        part = top[start : start + N_AT_A_TIME]
+        gaps = np.abs(part.T[:, :, None] - known.T[:, None, :]).max(axis=0, initial=0.0)
+        near = gaps.min(axis=1, initial=np.inf) < MIN_GAP
+        yield from part[~near]
+        kept += [*part[near]]
+    yield from ranked[N_CHECKED:]
+    yield from kept
 
 
 class Predictor:

@@ -54,6 +54,18 @@ def log_priors(theta):
 # Prediction --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("n_sets", [None, 3])
+def test_many_points_are_predicted_as_each_alone(n_sets, rng, monkeypatch):
+    monkeypatch.setattr("skhpo.gp.regression._BLOCK", 200)
+    gp = draw_gp(rng, 10, n_sets=n_sets)
+    Z = rng.random((57, gp.Z.shape[1]))  # blocks of 20, the last one smaller
+    mean, std = gp.predict(Z)
+    alone = [gp.predict(z[None]) for z in Z]
+    assert_allclose(mean, np.vstack([m for m, _ in alone]).reshape(mean.shape))
+    assert_allclose(std, np.concatenate([s for _, s in alone]))
+    assert_allclose(gp.predict(Z, std=False), mean)
+
+
 @repeatable
 @given(SEEDS, SIZES)
 def test_prediction_is_that_of_scikit_learn(seed, n):

@@ -19,7 +19,7 @@ from sklearn.svm import SVC, SVR
 from skhpo import Categorical, Integer, Real
 from skhpo.space import Space
 from skhpo.strategies._model_space import ModelSpace
-from skhpo.strategies.bayes import BayesStrategy
+from skhpo.strategies.bayes import MIN_GAP, N_CHECKED, BayesStrategy, _far_first
 from skhpo.strategies.random import RandomStrategy
 from skhpo.strategies.surrogates import SURROGATES
 from skhpo.trial import SplitResult, Trial
@@ -415,6 +415,18 @@ def test_all_but_one_point_of_a_space_are_found(surrogate):
     strategy, trials = run(spec, smooth_or_zero, 23, surrogate=surrogate)
     assert len({trial.candidate.key for trial in trials}) == 23
     assert strategy.exhausted_reason == "n_iter candidates evaluated"
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 250])
+def test_points_near_known_ones_come_last_in_the_order_of_the_others(n, rng):
+    known = rng.random((4, 2))
+    ranked = rng.random((n, 2))
+    ranked[::3] = known[rng.integers(4, size=len(ranked[::3]))] + 0.9 * MIN_GAP
+    moved = [*_far_first(ranked, known)]
+    gaps = [np.abs(known - x).max(axis=1).min() for x in ranked]
+    behind = [i < N_CHECKED and gap < MIN_GAP for i, gap in enumerate(gaps)]
+    expected = ranked[np.argsort(behind, kind="stable")]
+    assert_array_equal(np.reshape(moved, ranked.shape), expected)
 
 
 def test_a_space_whose_size_is_unknown_ends_when_nothing_new_is_found(monkeypatch):

@@ -62,25 +62,25 @@ class GaussianProcessSurrogate:
         n_told = len(x)
         kept = _representatives(losses)
         x, losses = x[kept], losses[kept]
-        transforms = _transforms(losses)
+        thetas = self._thetas
         if (
             self._chosen is None
             or n_told >= (1 + 1 / REFIT_THOROUGHLY) * self._n_thorough
         ):
-            gp, self._chosen = _fit(domain, x, losses, transforms, self._thetas)
+            gp, _, self._chosen = _fit(domain, x, losses, thetas)
             self._n_fitted = self._n_thorough = n_told
         else:
+            pair = fit_output_transform(losses)
+            powers = _powers(pair[0].power)
             # The list is short where the losses ask for no transform.
-            self._chosen = min(self._chosen, len(transforms) - 1)
+            self._chosen = min(self._chosen, len(powers) - 1)
+            if self._chosen > 0:
+                pair = fit_output_transform(losses, power=powers[self._chosen])
             if n_told >= (1 + 1 / REFIT) * self._n_fitted:
-                _fit_one(domain, x, losses, transforms, self._thetas, self._chosen)
+                _fit_one(domain, x, losses, pair, thetas, self._chosen)
                 self._n_fitted = n_told
-            gp = GaussianProcess(
-                domain.features(x),
-                transforms[self._chosen][1],
-                domain.groups,
-                self._thetas[self._chosen],
-            )
+            theta = thetas[self._chosen]
+            gp = GaussianProcess(domain.features(x), pair[1], domain.groups, theta)
         acquisition = self._acquisition(gp, domain.features(pending), number, rng)
         best = x[np.argsort(gp.y, kind="stable")]
         n_spread = N_SPREAD if len(x) <= _N_FEW else N_SPREAD // 2
@@ -89,9 +89,7 @@ class GaussianProcessSurrogate:
     def predictor(self, domain, x, losses):
         """Predict losses, by quadrature over the output transform."""
         kept = _representatives(losses)
-        transforms = _transforms(losses[kept])
-        gp, chosen = _fit(domain, x[kept], losses[kept], transforms, {})
-        transform, _ = transforms[chosen]
+        gp, transform, _ = _fit(domain, x[kept], losses[kept], {})
         nodes, weights = np.polynomial.hermite_e.hermegauss(15)
         weights = weights / weights.sum()
         finite = losses[np.isfinite(losses)]
@@ -115,9 +113,7 @@ class GaussianProcessSurrogate:
 
         Failures are left out, as they are no losses.
         """
-        transforms = _transforms(losses)
-        gp, chosen = _fit(domain, x, losses, transforms, {})
-        transform, _ = transforms[chosen]
+        gp, transform, _ = _fit(domain, x, losses, {})
         finite = np.isfinite(losses)
         density = gp.leave_one_out()[finite] + transform.log_slope(losses[finite])
         return float(density.mean())
@@ -143,39 +139,40 @@ class GaussianProcessSurrogate:
         return ExpectedImprovement(gp, best)
 
 
-def _transforms(losses):
-    """List the output transforms to choose from, and the losses under each."""
-    transform, v = fit_output_transform(losses)
-    others = [1.0, (1 + transform.power) / 2] if transform.power != 1 else []
-    return [
-        (transform, v),
-        *(fit_output_transform(losses, power=power) for power in others),
-    ]
+def _powers(power):
+    """List the powers of the output transform to choose from, that of the losses first.
+
+    See :class:`GaussianProcessSurrogate`.
+    """
+    return [power, 1.0, (1 + power) / 2] if power != 1 else [power]
 
 
-def _fit(domain, x, losses, transforms, thetas):
+def _fit(domain, x, losses, thetas):
     """Fit a process under each transform, and leave the hyperparameters in `thetas`.
 
-    Returns the most likely one, and its place in the list.
+    Returns the most likely one, its transform, and the place of this in the list.
     """
+    first = fit_output_transform(losses)
+    others = _powers(first[0].power)[1:]
+    pairs = [first, *(fit_output_transform(losses, power=power) for power in others)]
     fits = [
-        _fit_one(domain, x, losses, transforms, thetas, place, restart=True)
-        for place in range(len(transforms))
+        _fit_one(domain, x, losses, pair, thetas, place, restart=True)
+        for place, pair in enumerate(pairs)
     ]
     chosen = int(np.argmax([likelihood for _, likelihood in fits]))
-    gp = fits[chosen][0]
+    gp, (transform, v) = fits[chosen][0], pairs[chosen]
     if len(gp.y) < len(x):
-        v = transforms[chosen][1]
         gp = GaussianProcess(domain.features(x), v, domain.groups, gp.theta)
-    return gp, chosen
+    return gp, transform, chosen
 
 
-def _fit_one(domain, x, losses, transforms, thetas, place, *, restart=False):
+def _fit_one(domain, x, losses, pair, thetas, place, *, restart=False):
     """Fit a process under one transform, to no more observations than needed.
 
-    Returns the process and the log density of these losses, transform included.
+    `pair` has the transform and the losses under it. Returns the process and the log
+    density of these losses, transform included.
     """
-    transform, v = transforms[place]
+    transform, v = pair
     order = np.argsort(losses, kind="stable")
     n_kept = min(len(x), _N_TO_FIT)
     kept = np.sort(order[np.linspace(0, len(x) - 1, n_kept).astype(int)])
