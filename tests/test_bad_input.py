@@ -183,7 +183,7 @@ def test_a_bad_parameter_is_refused_by_name(cls, change, named):
     refused(make(cls, **change), *named)
 
 
-@pytest.mark.parametrize("cls", [GridSearch, RandomSearch])
+@pytest.mark.parametrize("cls", [GridSearch, RandomSearch, BayesSearch])
 @pytest.mark.parametrize("reuse", ["near", "Exact", True, None, 1, 0])
 def test_bad_reuse_is_refused(cls, reuse):
     refused(make(cls, reuse=reuse), "'reuse'", "'exact'", "False", repr(reuse))

@@ -29,12 +29,12 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skhpo import GridSearch, RandomSearch
+from skhpo import BayesSearch, GridSearch, RandomSearch, Real
 
 X, y = make_classification(90, 6, flip_y=0.2, random_state=0)
 CV = KFold(3)
@@ -654,3 +654,105 @@ def test_a_search_that_is_off_asks_nobody():
         warnings.simplefilter("error")
         search = GridSearch(SVC(), {"C": [1, 2]}, reuse=False).fit(X, y)
     assert set(groups_of(search)) == {None}
+
+
+# Candidates of a search that learns --------------------------------------------------
+
+
+def assert_same_search(one, other):
+    assert one.cv_results_["params"] == other.cv_results_["params"]
+    for i in range(one.n_splits_):
+        column = f"split{i}_test_score"
+        assert [*one.cv_results_[column]] == [*other.cv_results_[column]]
+
+
+def learn(estimator, space, *, n_jobs=None, **options):
+    search = BayesSearch(estimator, space, cv=CV, random_state=0, refit=False)
+    with parallel_config("threading", n_jobs=n_jobs or 1):
+        return search.set_params(**options).fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("max_pending", [1, 2])
+def test_a_space_that_is_evaluated_whole_is_shared_as_a_grid(
+    max_pending, n_jobs, n_fits
+):
+    space = {"n_estimators": [2, 6, 4], "max_depth": [2, 3]}
+    options = {"n_iter": 6, "max_pending": max_pending, "n_jobs": n_jobs}
+    forest = RandomForestClassifier(random_state=0)
+    learn(forest, space, **options)  # the first one tries the family
+    n_fits.clear()
+    shared = learn(forest, space, **options)
+    assert n_fits == [6] * 6
+    assert len(set(groups_of(shared))) == 2
+    separate = learn(forest, space, reuse=False, **options)
+    assert set(groups_of(separate)) == {None}
+    assert_same_search(shared, separate)
+
+
+IN_FRONT = make_pipeline(StandardScaler(), PCA(random_state=0), LogisticRegression())
+BEHIND = {"logisticregression__C": Real(1e-3, 1e3, log=True)}
+
+
+@pytest.mark.parametrize("max_pending", [1, 2, 3, 7])
+def test_candidates_under_way_share_steps_and_change_no_proposal(max_pending):
+    options = {"n_iter": 14, "max_pending": max_pending}
+    shared = learn(IN_FRONT, BEHIND, **options)
+    assert_same_search(shared, learn(IN_FRONT, BEHIND, reuse=False, **options))
+    assert_same_search(shared, learn(IN_FRONT, BEHIND, n_jobs=2, **options))
+    groups = groups_of(shared)
+    if max_pending == 1:
+        assert set(groups) == {None}
+    else:
+        size = min(max_pending, 4)  # how slow fits are is not measured here
+        assert groups[:size] == [0] * size
+        assert len(groups) - groups.count(None) >= 12
+    # With several workers they do not wait for one another.
+    assert set(groups_of(learn(IN_FRONT, BEHIND, n_jobs=2, **options))) == {None}
+
+
+def test_candidates_under_way_that_differ_in_front_are_fitted_apart():
+    space = {**BEHIND, "pca__whiten": [False, True]}
+    options = {"n_iter": 12, "max_pending": 3}
+    shared = learn(IN_FRONT, space, **options)
+    assert_same_search(shared, learn(IN_FRONT, space, reuse=False, **options))
+    whiten = {}
+    for params, group in zip(
+        shared.cv_results_["params"], groups_of(shared), strict=True
+    ):
+        if group is not None:
+            whiten.setdefault(group, set()).add(params["pca__whiten"])
+    assert whiten
+    assert all(len(values) == 1 for values in whiten.values())
+
+
+def test_a_search_that_learns_and_shares_goes_on_from_a_checkpoint(tmp_path):
+    found = {}
+    for reuse in ("exact", False):
+        options = {"max_pending": 3, "checkpoint": tmp_path / f"{reuse}"}
+        learn(IN_FRONT, BEHIND, n_iter=7, reuse=reuse, **options)
+        found[reuse] = learn(IN_FRONT, BEHIND, n_iter=14, reuse=reuse, **options)
+    assert_same_search(found["exact"], found[False])
+    assert groups_of(found["exact"])[-2] is not None
+
+
+C = {"model__C": Real(0.1, 10)}
+DRAWING = {"model": [SVC(), RandomForestClassifier(3)]}
+
+
+@pytest.mark.parametrize(
+    "space, shares",
+    [
+        (C, True),
+        ({**C, "model__probability": [False, True]}, False),
+        ({**C, "model__random_state": [None, 0]}, False),
+        ([C, {**DRAWING, "front__tol": Real(0.0, 1.0)}], False),
+    ],
+)
+def test_where_a_later_candidate_may_draw_none_under_way_share(space, shares):
+    front = PCA(3, svd_solver="full")
+    estimator = Pipeline([("front", front), ("model", SVC())])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of SVC's probability, on its way out
+        search = learn(estimator, space, n_iter=6)
+    assert (set(groups_of(search)) != {None}) == shares

@@ -102,7 +102,12 @@ class Schedule:
         self._lookahead = 1 if place is Place.INLINE else LOOKAHEAD
         self._detached = place is Place.PROCESSES
         self._feeds_back = strategy.max_pending is not None
-        self._shares = not self._feeds_back and new_context is None and evaluator.shares
+        self._shares = new_context is None and evaluator.shares
+        # Of candidates that wait for trials those under way may share fits: proposed
+        # together, when no unit waits. With several workers they would go in step.
+        self._in_step = self._shares and self._feeds_back
+        if self._in_step and (place is not Place.INLINE or strategy.max_pending == 1):
+            self._shares = self._in_step = False
         self._one_thread = self._feeds_back and place is not Place.THREADS
         self._runs = iter(())  # of units that are not yet in the queue
         self._exhausted = False
@@ -149,19 +154,17 @@ class Schedule:
         if self._failure is not None:
             raise self._failure
         n_wanted = self._n_workers * max(self._lookahead, 4 * self._task_size)
+        if self._in_step:
+            n_wanted = 1
         # Many results of an earlier run may be taken in here, one after another.
         while len(self.queue) < n_wanted and self._may_ask():
             run = next(self._runs, None)
             if run is not None:
                 self.queue.extend(run)
                 continue
-            n = self._n_allowed(n_wanted)
-            if n == 0:
+            missing = self._ask(n_wanted)
+            if missing is None:
                 break
-            with _on_its_own(self._one_thread):
-                candidates = self._strategy.ask(n)
-            self._exhausted = not candidates and self._n_needed() <= self._n_told
-            missing = [units for c in candidates if (units := self._add(c))]
             self._runs = self._in_runs(missing)
             self._settle()
         if self._goes_ahead and self._exhausted and not self.late:
@@ -169,6 +172,22 @@ class Schedule:
 
     def _n_needed(self):
         return self._strategy.n_needed(self._n_asked)
+
+    def _ask(self, n_wanted):
+        """Propose candidates; return the units of each, None if all have to wait."""
+        n = self._n_allowed(n_wanted)
+        if n == 0:
+            return None
+        missing, n_found = [], 0
+        while n > 0:
+            with _on_its_own(self._one_thread):
+                candidates = self._strategy.ask(n)
+            n_found += len(candidates)
+            missing += [units for c in candidates if (units := self._add(c))]
+            goes_on = self._in_step and candidates
+            n = self._n_allowed(n_wanted) if goes_on else 0
+        self._exhausted = n_found == 0 and self._n_needed() <= self._n_told
+        return missing
 
     def _n_allowed(self, n_wanted):
         """Tell what has to be told; give how many candidates may be asked for."""
@@ -205,9 +224,10 @@ class Schedule:
         groups = {}
         keys = self._evaluator.share_keys([units[0].params for units in missing])
         for units, key in zip(missing, keys, strict=True):
-            groups.setdefault(key or units[0].number, []).append(units)
+            place = key or units[0].number, units[0].fraction
+            groups.setdefault(place, []).append(units)
         n_tasks = self._n_splits * len(groups)
-        for key, group in groups.items():
+        for (key, _), group in groups.items():
             n = len(group)
             if self._is_too_soon() and n > MIN_PART and not is_whole(key):
                 # How large parts should be, a first one tells.

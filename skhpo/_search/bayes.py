@@ -3,9 +3,10 @@
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._search.constraints import Count
+from skhpo._search.constraints import REUSE, Count
 from skhpo._search.fidelities import FIDELITY
 from skhpo._sklearn import HasMethods, StrOptions
+from skhpo.reuse import DECIDE_DRAWS, draws
 from skhpo.strategies.bayes import BayesStrategy
 
 
@@ -87,6 +88,13 @@ class BayesSearch(BaseSearch):
         goes on from it, and makes no recorded fit again; `n_iter` may have grown, or
         the grid. In a folder there is one file for each search, as nested searches
         need it.
+    reuse : {"exact"} or False, default="exact"
+        Whether one fit may answer for several candidates where their scores are those
+        of separate fits to the last bit. A space that is evaluated whole is shared as
+        in :class:`GridSearch`. Else those under way together share steps of a pipeline
+        that are the same, if one worker evaluates them: up to `max_pending`, whose
+        other hyperparameters mostly differ. No proposal changes. False fits each
+        candidate apart.
     fidelity : str, Schedule or None, default=None
         Spend little on most candidates: "halving" or "hyperband", or an instance of
         :class:`skhpo.fidelity.Halving` or :class:`~skhpo.fidelity.Hyperband`, which
@@ -132,7 +140,7 @@ class BayesSearch(BaseSearch):
     trials_ : list of Trial
         Every candidate with the results of its splits: ``params``, ``status``
         ("complete", "failed" when the fits of all splits failed, "timeout" when a limit
-        did it), ``splits``,
+        did it), ``splits`` (those with the same ``group`` were fitted together),
         ``errors`` (tracebacks by split) and ``group`` (its own row).
     stop_reason_ : str
         Why the search ended: "n_iter candidates evaluated",
@@ -141,7 +149,8 @@ class BayesSearch(BaseSearch):
     n_candidates_ : int
         Number of rows of ``cv_results_``.
     n_fits_ : int
-        Number of fits behind them, the refit not counted.
+        Number of fits behind them, the refit not counted; one that is shared counts for
+        each of its candidates.
     search_time_ : float
         Seconds that the search took, the refit not counted.
 
@@ -201,6 +210,7 @@ class BayesSearch(BaseSearch):
         ],
         "initial_candidates": [list, tuple, None],
         "random_state": ["random_state"],
+        "reuse": REUSE,
         "fidelity": FIDELITY,
     }
 
@@ -225,6 +235,7 @@ class BayesSearch(BaseSearch):
         timeout=None,
         fit_timeout=None,
         checkpoint=None,
+        reuse="exact",
         fidelity=None,
     ):
         self.param_distributions = param_distributions
@@ -247,6 +258,7 @@ class BayesSearch(BaseSearch):
         self.timeout = timeout
         self.fit_timeout = fit_timeout
         self.checkpoint = checkpoint
+        self.reuse = reuse
         self.fidelity = fidelity
 
     def _make_strategy(self, space, random_state, n_planned):
@@ -267,7 +279,28 @@ class BayesSearch(BaseSearch):
             current=self.estimator.get_params(deep=True),
         )
 
+    def _names_to_share(self, strategy):
+        names = super()._names_to_share(strategy)
+        learns = strategy.max_pending is not None
+        return None if learns and _may_draw(self.estimator, strategy.space) else names
+
     def _keep(self, strategy):
         predictor = strategy.predictor()
         if predictor is not None:
             self.surrogate_ = predictor
+
+
+def _may_draw(estimator, space):
+    """Tell whether some setting of the space may draw without a seed.
+
+    Fits that are shared leave NumPy's global generator in another state. Where all
+    candidates are known, those that draw are seen before any fit; here they are not.
+    """
+    if draws(estimator):
+        return True
+    return any(
+        name.rpartition("__")[2] in DECIDE_DRAWS
+        or (not dimension.ordinal and any(map(draws, dimension.values())))
+        for branch in space.branches
+        for name, dimension in branch.items()
+    )

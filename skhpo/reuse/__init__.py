@@ -43,6 +43,7 @@ from skhpo.reuse import (
     text,
 )
 from skhpo.reuse.base import (
+    DECIDE_DRAWS,
     NotShared,
     check_plain,
     check_valid,
@@ -57,6 +58,7 @@ from skhpo.reuse.selftest import holds
 
 __all__ = [
     "CLOSE",
+    "DECIDE_DRAWS",
     "TABLE",
     "draws",
     "fitted",
