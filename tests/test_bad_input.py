@@ -189,6 +189,10 @@ def test_bad_reuse_is_refused(cls, reuse):
     refused(make(cls, reuse=reuse), "'reuse'", "'exact'", "False", repr(reuse))
 
 
+def test_a_search_that_learns_shares_only_what_is_exact():
+    refused(make(BayesSearch, reuse="close"), "'reuse'", "'exact'", "False", "'close'")
+
+
 N_ITER = [0, -1, 2.5, "10", math.nan, None, True]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skhpo._search.base import BaseSearch
-from skhpo._search.constraints import REUSE, Count
+from skhpo._search.constraints import EXACT_REUSE, Count
 from skhpo._search.fidelities import FIDELITY
 from skhpo._sklearn import HasMethods, StrOptions
 from skhpo.reuse import DECIDE_DRAWS, draws
@@ -210,7 +210,7 @@ class BayesSearch(BaseSearch):
         ],
         "initial_candidates": [list, tuple, None],
         "random_state": ["random_state"],
-        "reuse": REUSE,
+        "reuse": EXACT_REUSE,
         "fidelity": FIDELITY,
     }
 

@@ -4,6 +4,7 @@ import numbers
 
 from skhpo._sklearn import Interval, Options, StrOptions
 
+EXACT_REUSE = [StrOptions({"exact"}), Options(bool, {False})]
 REUSE = [StrOptions({"exact", "close"}), Options(bool, {False})]
 
 

@@ -95,12 +95,13 @@ def mean_score(trial, metric):
     """
     if trial.status != "complete":
         return np.nan
-    scores = [_score_of(split.test_scores, metric) for split in trial.splits]
+    scores = [score_of(split.test_scores, metric) for split in trial.splits]
     fraction, exponent = np.frexp(np.mean(scores))
     return float(np.ldexp(np.round(fraction * 2.0**40), exponent - 40))
 
 
-def _score_of(scores, metric):
+def score_of(scores, metric):
+    """Give one of several metrics, the first one if `metric` is None."""
     if not isinstance(scores, dict):
         return scores
     # A name that does not exist is refused by the search, in scikit-learn's words.

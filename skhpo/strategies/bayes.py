@@ -3,6 +3,7 @@
 import itertools
 import reprlib
 import warnings
+from bisect import bisect
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
@@ -12,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from skhpo.gp.maximize import spread_points
 from skhpo.strategies._model_space import ModelSpace
-from skhpo.strategies.base import count_candidates, mean_score
+from skhpo.strategies.base import count_candidates, mean_score, score_of
 from skhpo.strategies.surrogates import SURROGATES
 
 MIN_START = 5
@@ -26,6 +27,9 @@ MAX_REPEATS = 10_000
 MIN_GAP = 1e-3
 N_CHECKED = 200
 N_AT_A_TIME = 20
+
+# Scores that differ by less, relative to them, differ by rounding.
+ROUNDING = 1e-9
 
 # Larger ones would overflow when squared.
 MAX_SCORE = 1e150
@@ -105,6 +109,7 @@ class BayesStrategy:
         self._seen = set()
         self._pending = {}  # key -> model point, in the order of their proposal
         self._points, self._scores, self._keys = [], [], []  # of the trials told
+        self._steps = _Steps()
         if self.n_candidates < n_iter:
             self.exhausted_reason = "search space exhausted"
         if self.n_candidates == space.n_values:
@@ -147,6 +152,7 @@ class BayesStrategy:
             self._keys.append(key)
             self._points.append(point)
             self._scores.append(mean_score(trial, self._metric))
+            self._steps.add(trial, self._metric)
 
     def n_needed(self, n_asked):
         """Count the trials that the next candidate is proposed from."""
@@ -189,6 +195,8 @@ class BayesStrategy:
             len(self._pending), self._domain.n_columns
         )
         told, losses = self._told()
+        if hasattr(self._surrogate, "step"):
+            self._surrogate.step = self._steps.of_mean
         ranked = self._surrogate.propose(
             self._domain, told, losses, pending, number, rng
         )
@@ -328,3 +336,40 @@ def check_settings(space, settings, what):
                 f"{start} is not in the space: {error} Give each name of a branch a "
                 "value that the space contains, or widen the space."
             ) from error
+
+
+class _Steps:
+    """The least differences between scores, split by split.
+
+    Where scores count samples, as an accuracy does, they move in steps. That of the
+    mean over splits of unequal sizes cannot be seen in the means, which differ by far
+    less than a step.
+    """
+
+    def __init__(self):
+        self._seen = {}  # split -> scores, increasing
+        self._least = {}
+
+    def add(self, trial, metric):
+        """Take in the scores of a trial."""
+        if trial.status != "complete":
+            return
+        for number, split in enumerate(trial.splits):
+            score = score_of(split.test_scores, metric)
+            if not np.isfinite(score):
+                continue
+            seen = self._seen.setdefault(number, [])
+            place = bisect(seen, score)
+            near = seen[max(place - 1, 0) : place + 1]
+            gap = min((abs(score - other) for other in near), default=np.inf)
+            if gap > ROUNDING * abs(score):
+                seen.insert(place, score)
+                self._least[number] = min(gap, self._least.get(number, np.inf))
+
+    @property
+    def of_mean(self):
+        """float : That of the mean over the splits; 0 if it is not known."""
+        least = [*self._least.values()]
+        if not least or len(least) < len(self._seen) or not np.isfinite(least).all():
+            return 0.0
+        return float(np.mean(least)) / len(least)

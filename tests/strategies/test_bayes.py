@@ -17,9 +17,16 @@ from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.svm import SVC, SVR
 
 from skhpo import Categorical, Integer, Real
+from skhpo.gp.domain import Column, Domain
 from skhpo.space import Space
 from skhpo.strategies._model_space import ModelSpace
-from skhpo.strategies.bayes import MIN_GAP, N_CHECKED, BayesStrategy, _far_first
+from skhpo.strategies.bayes import (
+    MIN_GAP,
+    N_CHECKED,
+    BayesStrategy,
+    _far_first,
+    _Steps,
+)
 from skhpo.strategies.random import RandomStrategy
 from skhpo.strategies.surrogates import SURROGATES
 from skhpo.trial import SplitResult, Trial
@@ -559,6 +566,79 @@ def test_there_is_no_predictor_before_a_score_is_finite():
     assert strategy.predictor() is None
     strategy.tell([as_trial(0, strategy.ask(1)[0], math.nan)])
     assert strategy.predictor() is None
+
+
+# Steps of a score --------------------------------------------------------------------
+
+
+def test_the_step_of_an_accuracy_is_one_sample_though_splits_are_uneven(rng):
+    sizes = np.array([59, 59, 60])
+    steps = _Steps()
+    right = rng.integers(40, 56, size=(30, 3))
+    for number, counts in enumerate(right):
+        steps.add(as_trial(number, None, counts / sizes), None)
+    assert steps.of_mean == pytest.approx(1 / 178, rel=1e-3)
+    # In the means it cannot be seen.
+    gaps = np.diff(np.unique((right / sizes).mean(axis=1)))
+    assert gaps[gaps > 1e-9].min() < 0.1 / 178
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [],
+        [[0.5, 0.5]],
+        [[0.5, 0.5], [0.75, 0.5]],
+        [[0.5, 0.5], [0.5 + 1e-12, 0.5 - 1e-12]],
+        [[0.5, np.nan], [0.75, np.nan]],
+        [[0.5, np.inf], [0.75, np.inf]],
+    ],
+)
+def test_a_step_that_was_not_seen_in_every_split_is_not_known(scores):
+    steps = _Steps()
+    for number, row in enumerate(scores):
+        steps.add(as_trial(number, None, row), None)
+    # Splits without a finite score count for nothing.
+    known = len(scores) > 0 and not np.isfinite(scores).all()
+    assert steps.of_mean == (0.25 if known else 0.0)
+
+
+def test_the_step_is_told_to_a_surrogate_that_asks_for_it():
+    class Asking:
+        predicts = False
+        step = None
+
+        def __init__(self):
+            self.steps = []
+
+        def propose(self, domain, x, losses, pending, number, rng):
+            self.steps.append(self.step)
+            return domain.from_uniform(rng.random((1, domain.n_columns)))
+
+    def in_tenths(params):
+        return np.round(params["x"], 1)
+
+    strategy, _ = run(PLANE, in_tenths, 12, surrogate=Asking())
+    steps = strategy._surrogate.steps
+    assert len(steps) > 3
+    assert steps[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("surrogate", ["auto", "gp"])
+def test_a_plateau_that_can_only_repeat_its_loss_is_left(surrogate):
+    # Ten points that tie, as good as any, and one far away that is worse.
+    domain = Domain([Column()], [[True]])
+    x = np.append(np.linspace(0, 0.3, 10), 0.6)[:, None]
+    losses = np.append(np.zeros(10), 0.1)
+    proposed = {}
+    for step in (0.0, 0.05):
+        model = SURROGATES[surrogate]()
+        model.step = step
+        none = np.empty((0, 1))
+        # Of an even number: expected improvement.
+        found = model.propose(domain, x, losses, none, 20, np.random.default_rng(0))
+        proposed[step] = found[0, 0]
+    assert proposed[0.0] < 0.4 < proposed[0.05]
 
 
 def test_a_surrogate_of_ones_own_is_copied_and_asked():

@@ -28,9 +28,11 @@ class AutoSurrogate:
         self._forest = ForestSurrogate()
         self._use_forest = False
         self._due = MIN_FOREST
+        self.step = 0.0
 
     def propose(self, domain, x, losses, pending, number, rng):
         """Ask the model that predicts better."""
+        self._gp.step = self.step
         self._choose(domain, x, losses)
         model = self._forest if self._use_forest else self._gp
         return model.propose(domain, x, losses, pending, number, rng)

@@ -12,7 +12,9 @@ class Surrogate(Protocol):
     """A model of the losses, and its use to say what to try next.
 
     It may keep what spares it work, such as hyperparameters to start from; a search
-    copies the one it is given. ``predicts`` tells whether there is a predictor.
+    copies the one it is given. ``predicts`` tells whether there is a predictor. Where
+    there is an attribute ``step``, it is set before each proposal: by how much a loss
+    changes at least if it changes, one sample for an accuracy; 0 if that is not known.
     """
 
     predicts: bool

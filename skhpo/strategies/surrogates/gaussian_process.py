@@ -33,11 +33,21 @@ class GaussianProcessSurrogate:
     process itself [1]_, between not at all, as far as their own distribution asks for,
     and half way.
 
+    Where losses move in steps, as an accuracy does, only an improvement by a whole step
+    is one. Otherwise the search would go on looking about a plateau whose every point
+    is sure to repeat the best loss, give or take what is less than a step.
+
     Parameters
     ----------
     acquisition : {"alternate", "ei", "lcb"}, default="alternate"
         What a candidate has to be good at: expected improvement, the lower confidence
         bound, or each in turn.
+
+    Attributes
+    ----------
+    step : float
+        By how much a loss changes at least, if it changes; see
+        :class:`~skhpo.strategies.surrogates.base.Surrogate`.
 
     References
     ----------
@@ -51,6 +61,7 @@ class GaussianProcessSurrogate:
 
     def __init__(self, acquisition="alternate"):
         self.acquisition = acquisition
+        self.step = 0.0
         self._thetas = {}
         self._chosen = None
         self._n_fitted = self._n_thorough = 0
@@ -67,7 +78,7 @@ class GaussianProcessSurrogate:
             self._chosen is None
             or n_told >= (1 + 1 / REFIT_THOROUGHLY) * self._n_thorough
         ):
-            gp, _, self._chosen = _fit(domain, x, losses, thetas)
+            gp, transform, self._chosen = _fit(domain, x, losses, thetas)
             self._n_fitted = self._n_thorough = n_told
         else:
             pair = fit_output_transform(losses)
@@ -80,8 +91,12 @@ class GaussianProcessSurrogate:
                 _fit_one(domain, x, losses, pair, thetas, self._chosen)
                 self._n_fitted = n_told
             theta = thetas[self._chosen]
-            gp = GaussianProcess(domain.features(x), pair[1], domain.groups, theta)
-        acquisition = self._acquisition(gp, domain.features(pending), number, rng)
+            transform, v = pair
+            gp = GaussianProcess(domain.features(x), v, domain.groups, theta)
+        least = losses[np.isfinite(losses)].min()
+        margin = -np.diff(transform.forward(np.array([least, least - self.step])))[0]
+        Z = domain.features(pending)
+        acquisition = self._acquisition(gp, Z, margin, number, rng)
         best = x[np.argsort(gp.y, kind="stable")]
         n_spread = N_SPREAD if len(x) <= _N_FEW else N_SPREAD // 2
         return maximize(acquisition, domain, best, rng, n_spread=n_spread)
@@ -118,7 +133,7 @@ class GaussianProcessSurrogate:
         density = gp.leave_one_out()[finite] + transform.log_slope(losses[finite])
         return float(density.mean())
 
-    def _acquisition(self, gp, pending, number, rng):
+    def _acquisition(self, gp, pending, margin, number, rng):
         best = gp.predict(gp.Z, std=False).min()
         use_bound = self.acquisition == "lcb" or (
             self.acquisition == "alternate" and number % 2 == 1
@@ -136,7 +151,7 @@ class GaussianProcessSurrogate:
         if use_bound:
             low, high = np.log(KAPPA_RANGE)
             return ConfidenceBound(gp, np.exp(rng.uniform(low, high)))
-        return ExpectedImprovement(gp, best)
+        return ExpectedImprovement(gp, best - margin)
 
 
 def _powers(power):
