@@ -10,9 +10,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, HalvingGridSearchCV, TimeSeriesSplit
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from skhpo import BayesSearch, GridSearch, RandomSearch
@@ -353,3 +355,25 @@ def test_of_a_search_that_was_cut_off_one_with_the_most_so_far_is_the_best(monke
         ranks = search.cv_results_["rank_test_score"]
         assert ranks[n_resources == n_resources.max()].min() == 1
         assert n_resources.max() == most
+
+
+def test_candidates_of_two_rungs_never_share_a_fit():
+    pipeline = make_pipeline(SelectKBest(), TREE)
+    space = {
+        "selectkbest__k": [2, 4],
+        "decisiontreeclassifier__max_depth": randint(1, 9),
+    }
+    search = BayesSearch(
+        pipeline,
+        space,
+        n_iter=10,
+        max_pending=6,
+        random_state=0,
+        fidelity=Hyperband(factor=2),
+        refit=False,
+    )
+    shared = clone(search).fit(X, y)
+    apart = search.set_params(reuse=False).fit(X, y)
+    assert scores_of(shared) == scores_of(apart)
+    groups = [result.group for trial in shared.trials_ for result in trial.splits]
+    assert any(group is not None for group in groups)
