@@ -4,6 +4,8 @@ Both search each grid on the same splits, in turns. Scores have to be equal, or 
 for what is shared by reuse="close" only. Wall time, without the refit.
 
     python benchmarks/reuse.py [--n-jobs N ...] [--n-rounds N] [name ...]
+
+With --bayes it is BayesSearch with shared fits and without (``reuse=False``).
 """
 
 import argparse
@@ -67,7 +69,7 @@ from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from skhpo import GridSearch
+from skhpo import BayesSearch, Categorical, GridSearch, Integer, Real
 
 N_SPLITS = 2
 
@@ -332,6 +334,80 @@ CLOSE = {name for name in GRIDS if name.startswith("close")}
 NOTHING = {name for name in GRIDS if name.startswith("nothing")}
 
 
+# For BayesSearch: estimator, space, data, number of candidates.
+SPACES = {
+    "tf-idf, naive Bayes": (
+        make_pipeline(TfidfVectorizer(), MultinomialNB()),
+        {"multinomialnb__alpha": Real(1e-3, 10.0, log=True)},
+        messages,
+        20,
+    ),
+    "n-grams, naive Bayes": (
+        make_pipeline(TfidfVectorizer(), MultinomialNB()),
+        {
+            "tfidfvectorizer__ngram_range": Categorical([(1, 1), (1, 2)]),
+            "multinomialnb__alpha": Real(1e-3, 10.0, log=True),
+        },
+        messages,
+        20,
+    ),
+    "scaler, PCA, SVC": (
+        make_pipeline(StandardScaler(), PCA(random_state=0), SVC()),
+        {
+            "pca__n_components": Integer(5, 60),
+            "svc__C": Real(1e-2, 1e2, log=True),
+            "svc__gamma": Real(1e-4, 1.0, log=True),
+        },
+        digits,
+        16,
+    ),
+    "evaluated whole: random forest": (
+        RandomForestClassifier(random_state=0),
+        {"n_estimators": [10, 20, 40, 60], "max_depth": [2, 4, None]},
+        digits,
+        12,
+    ),
+}
+
+
+def fit_bayes(reuse, base, space, data, splits, n_jobs, n_iter):
+    """Fit a BayesSearch; return it and the seconds it took."""
+    search = BayesSearch(
+        base,
+        space,
+        n_iter=n_iter,
+        random_state=0,
+        cv=splits,
+        refit=False,
+        n_jobs=n_jobs,
+        reuse=reuse,
+    )
+    start = time.perf_counter()
+    search.fit(*data)
+    return search, time.perf_counter() - start
+
+
+def compare_bayes(options):
+    """Print one line per space: the median of the paired ratios."""
+    for name in options.names or SPACES:
+        base, space, load, n_iter = SPACES[name]
+        data = load()
+        splits = list(StratifiedKFold(5, shuffle=True, random_state=0).split(*data))
+        args = base, space, data, splits[:N_SPLITS], options.n_jobs[0], n_iter
+        fit_bayes("exact", *args)
+        ratios = []
+        for i in range(options.n_rounds):
+            order = (False, "exact")[:: 1 if i % 2 else -1]
+            done = {reuse: fit_bayes(reuse, *args) for reuse in order}
+            check_scores(done["exact"][0], done[False][0], name)
+            ratios.append(done[False][1] / done["exact"][1])
+        print(
+            f"{name:32} {n_iter:4} candidates  ratio {statistics.median(ratios):5.2f}"
+            f"  ({min(ratios):.2f} to {max(ratios):.2f})",
+            flush=True,
+        )
+
+
 def fit(cls, base, grid, data, splits, n_jobs, reuse):
     """Fit a search; return it and the seconds it took."""
     search = cls(base, grid, cv=splits, refit=False, n_jobs=n_jobs)
@@ -383,9 +459,13 @@ def main():
     parser.add_argument("names", nargs="*", help="grids; all if none is given")
     parser.add_argument("--n-jobs", type=int, nargs="+", default=[1])
     parser.add_argument("--n-rounds", type=int, default=9)
+    parser.add_argument("--bayes", action="store_true", help="see above")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     threadpool_limits(1)
+    if options.bayes:
+        compare_bayes(options)
+        return
     for n_jobs in options.n_jobs:
         medians = {
             name: compare(name, n_jobs, options.n_rounds)
