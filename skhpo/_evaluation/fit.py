@@ -15,6 +15,7 @@ from joblib.logger import short_format_time
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
+from skhpo._evaluation.prefix import n_bytes_of
 from skhpo._evaluation.scores import (
     error_scores,
     exit_error,
@@ -33,6 +34,8 @@ from skhpo.reuse import (
 )
 from skhpo.trial import SplitResult, shortened
 
+# Data of all splits that looks between candidates may keep in the main process.
+MAX_LOOKED_BYTES = 2**29
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 
@@ -377,6 +380,68 @@ class Evaluator:
             )
             for i, (test_scores, train_scores, score_time) in answers.items()
         }
+
+    def look_from(self, params, derivatives, *, deadline=None):
+        """Begin to look at other values of parameters, by solves instead of fits.
+
+        Called in the main thread, between candidates.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Of a candidate.
+        derivatives : sequence of (Derivative or None)
+            What `differentiate` has given for its splits.
+        deadline : float, default=None
+            When to stop, by ``time.monotonic``.
+
+        Returns
+        -------
+        look : callable or None
+            ``look(values)`` gives a derivative for each split at other values of
+            parameters that those derivatives have slopes for; None where there is no
+            solution to be found, and none of them after the deadline. None if it would
+            take fits.
+        """
+        if any(d is None or d.solution is None for d in derivatives):
+            return None
+        paths, n_bytes = [], 0
+        for split, derivative in enumerate(derivatives):
+            model, before = self._candidate(params), ""
+            share = self.splits.may_share(model) and self._base_cannot_write
+            share &= self._scorer_cannot_write
+            train = self.splits.train(split, model, share=share)
+            test = self.splits.test(split, model, share=share)
+            if self.prefix is not None:
+                stripped = self.prefix.features(split, model, train, test)
+                if stripped is None:
+                    return None
+                model, train, test = stripped
+                before = self.prefix.before
+            n_bytes += n_bytes_of(train.X) + n_bytes_of(test.X)
+            if n_bytes > MAX_LOOKED_BYTES:
+                return None
+            path = self.differentiate.path(
+                model, train, test, before, [*derivative.slopes], derivative.solution
+            )
+            if path is None:
+                return None
+            paths.append((before, path))
+
+        def look(values):
+            found = []
+            for before, path in paths:
+                if deadline is not None and time.monotonic() >= deadline:
+                    return []
+                own = {name.removeprefix(before): v for name, v in values.items()}
+                derivative = path.at(own)
+                if derivative is None:
+                    return None
+                slopes = {before + n: s for n, s in derivative.slopes.items()}
+                found.append(derivative._replace(slopes=slopes))
+            return found
+
+        return look
 
     def repeat(self, unit, result):
         """Report `unit`, whose `result` another fit has given, as if it had been run.

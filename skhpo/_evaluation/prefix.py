@@ -107,13 +107,43 @@ class Prefix:
             X = front.fit_transform(train.X, train.y)
             features = X, front.transform(test.X)
             kept = filter(None, self._kept.values())
-            n_bytes = sum(map(_n_bytes, itertools.chain(features, *kept)))
+            n_bytes = sum(map(n_bytes_of, itertools.chain(features, *kept)))
             self._kept[split] = features if n_bytes <= MAX_SHARED_BYTES else None
         elif self._kept[split] is None:
             return None
         else:
             features = self._kept[split]
-        X, X_test = features
+        return self._rest(estimator, train, test, features)
+
+    def features(self, split, estimator, train, test):
+        """Give what a split's model sees, if no other steps are in front of it.
+
+        Parameters
+        ----------
+        split : int
+            Which split.
+        estimator : Pipeline
+            Not fitted, its parameters set.
+        train, test : Part
+            The data of the split; steps may write to them.
+
+        Returns
+        -------
+        stripped : tuple of (estimator, Part, Part) or None
+            As :meth:`strip` gives it, however large they are.
+        """
+        if not self.before or not all(
+            name.startswith(self._names) for name in train.params
+        ):
+            return None
+        features = self._kept.get(split)
+        if features is None:
+            front = estimator[: self._n_steps]
+            features = front.fit_transform(train.X, train.y), front.transform(test.X)
+        return self._rest(estimator, train, test, features)
+
+    def _rest(self, estimator, train, test, features):
+        """Put the features in place of the data, and their own names of parameters."""
         params = {
             name.removeprefix(self.before): value
             for name, value in train.params.items()
@@ -121,8 +151,8 @@ class Prefix:
         rest = estimator[self._n_steps :] if not self.before else estimator.steps[-1][1]
         return (
             rest,
-            train._replace(X=X, params=params, shared=False),
-            test._replace(X=X_test, shared=False),
+            train._replace(X=features[0], params=params, shared=False),
+            test._replace(X=features[1], shared=False),
         )
 
 
@@ -136,7 +166,7 @@ def _draws(transformer):
     )
 
 
-def _n_bytes(X):
+def n_bytes_of(X):
     """Tell how large X is; too large if that is not known."""
     if isinstance(X, np.ndarray):
         return X.nbytes

@@ -129,6 +129,17 @@ class BaseSearch(BaseSearchCV):
         """
         return {}
 
+    def _connect(self, strategy, evaluator):
+        """Give the strategy what it may ask besides; called before the first candidate.
+
+        Parameters
+        ----------
+        strategy : Strategy
+            In its initial state.
+        evaluator : Evaluator
+            Of this search.
+        """
+
     def _names_to_share(self, strategy):
         """Give the parameters in which candidates that share fits may differ, if any.
 
@@ -287,6 +298,7 @@ class BaseSearch(BaseSearchCV):
                 close=self._is_close,
                 **options,
             )
+            self._connect(strategy, evaluator)
             tasks.begin_search(strategy.n_candidates, n_splits)
             metric = self.refit if isinstance(self.refit, str) else None
             progress = Progress(

@@ -2,6 +2,8 @@
 
 import itertools
 import numbers
+import time
+from functools import partial
 
 import numpy as np
 from sklearn import get_config
@@ -20,16 +22,13 @@ from skhpo.hypergradients.differentiate import (
     differentiable,
     requested,
 )
-from skhpo.hypergradients.losses import check_loss, loss_of
+from skhpo.hypergradients.losses import check_loss, is_itself, loss_of
 from skhpo.preprocessing import BlockScaler
-from skhpo.space import Real
 from skhpo.strategies._shrinkage import Shrinkage
 from skhpo.strategies.gradient import GradientStrategy
 
 # Combinations of the other hyperparameters that are looked at for something smooth.
 _N_CHECKED = 1000
-# Points of the curve of a lone hyperparameter, where it comes nearly for free.
-_N_CURVE = 11
 # So many scales of one BlockScaler learn the held-out parts by heart.
 _MANY_SCALES = 8
 _HINTS = {
@@ -46,8 +45,9 @@ class HypergradSearch(BaseSearch):
     held-out loss changes with every continuous hyperparameter. A handful of candidates
     then does what a grid needs dozens for. Rows of ``cv_results_`` are fits of the
     estimator like those of any other search, scored by ``scoring``; only which ones
-    are made is decided by a smooth loss that stands for it. The result does not depend
-    on ``n_jobs``.
+    are made is decided by a smooth loss that stands for it. For linear models the way
+    from the first candidate to the last is found by solves of its own, and there may
+    be two rows in all. The result does not depend on ``n_jobs``.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class HypergradSearch(BaseSearch):
         Number of rows of ``cv_results_``.
     n_fits_ : int
         Number of fits behind them, the refit not counted, nor what the derivatives of
-        steps in front take.
+        steps in front take, nor solves between rows.
     search_time_ : float
         Seconds that the search took, the refit not counted.
     shrinkage_ : float
@@ -203,6 +203,15 @@ class HypergradSearch(BaseSearch):
     ``trials_[i].splits[j].derivative`` holds the smooth loss and its slopes. It is that
     of the equations' exact solution, polished by Newton steps from the fitted one, so
     it may differ from the score of a fit that was stopped early.
+
+    Between rows, ridge, lasso, elastic net, generalised linear models, logistic
+    regression with an l2 penalty and linear support vector machines with squared losses
+    are solved by Newton steps or coordinate descent, each split from the solution that
+    it has had at a place near by. That is done in the main process, with the data of
+    all splits in memory, up to 512 MB. What is found becomes a row, with the ends of
+    the bracket around it if the score is not the smooth loss itself. A RuntimeWarning
+    says where there was no solution, or the fits have another loss than the solves;
+    then the search goes on by fits.
 
     With several metrics the one that ``refit`` names is followed; if ``refit`` is False
     or a callable, ``smooth_scoring`` must say what is.
@@ -391,24 +400,30 @@ class HypergradSearch(BaseSearch):
         )
 
     def _evaluation(self, space, scorer, y):
-        names, curves = set(), {}
-        for branch in space.branches:
-            free, _ = _split(branch)
-            names.update(free)
-            if len(space.branches) == len(free) == 1 and type(branch[free[0]]) is Real:
-                (name,) = free
-                places = np.linspace(0, 1, _N_CURVE)
-                curves[name] = [branch[name].from_unit(u) for u in places]
+        names = {name for branch in space.branches for name in _split(branch)[0]}
         differentiate = Differentiator(
             sorted(names),
             self._smooth_loss(scorer, y),
-            curves=curves,
             weight=self._weight(scorer),
             check=self.check_gradient,
         )
         every = set().union(*space.branches)
         prefix = Prefix.of(self.estimator, every)
         return {"differentiate": differentiate, "prefix": prefix}
+
+    def _connect(self, strategy, evaluator):
+        deadline = None if self.timeout is None else time.monotonic() + self.timeout
+        strategy.look_from = partial(evaluator.look_from, deadline=deadline)
+        strategy.keeps_ends = not self._follows_score(evaluator.scorer)
+
+    def _follows_score(self, scorer):
+        """Tell whether the row with the least loss must be the best one."""
+        if isinstance(scorer, MultimetricScorer):
+            if not isinstance(self.refit, str):
+                return not self.refit  # there is no best one
+            scorer = scorer._scorers[self.refit]
+        classifier = is_classifier(self.estimator)
+        return self.smooth_scoring is None and is_itself(scorer, classifier=classifier)
 
     def _weight(self, scorer):
         """Name the weights of the held-out samples among the score parameters."""

@@ -22,6 +22,7 @@ Numbers of results are hexadecimal, so that no bit of them is lost.
 import json
 import re
 import zlib
+from base64 import b64decode, b64encode
 from collections import Counter
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -375,11 +376,13 @@ def _decode_scores(scores):
 def _encode_derivative(derivative):
     if derivative is None:
         return None
-    return {
+    members = {
         "loss": _encode_number(derivative.loss),
         "slopes": _encode_scores(derivative.slopes),
-        "curve": [[_encode_number(x) for x in point] for point in derivative.curve],
     }
+    if derivative.solution is not None:
+        members["solution"] = b64encode(derivative.solution).decode("ascii")
+    return members
 
 
 def _decode_derivative(members):
@@ -388,11 +391,15 @@ def _decode_derivative(members):
     # It brings all the models that can be differentiated.
     from skhpo.hypergradients.base import Derivative
 
-    curve = [tuple(map(_decode_number, point)) for point in members["curve"]]
-    if not isinstance(members["slopes"], list) or any(len(p) != 3 for p in curve):
+    if not isinstance(members["slopes"], list):
         raise TypeError("derivative")
     slopes = _decode_scores(members["slopes"])
-    return Derivative(_decode_number(members["loss"]), slopes, tuple(curve))
+    solution = members.get("solution")
+    if solution is not None:
+        solution = b64decode(solution, validate=True)
+        if len(solution) % 8:
+            raise TypeError("solution")
+    return Derivative(_decode_number(members["loss"]), slopes, solution)
 
 
 def readable(params):

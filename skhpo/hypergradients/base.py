@@ -28,23 +28,26 @@ References
 """
 
 from abc import ABC, abstractmethod
-from inspect import signature
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
 
-# The name of the relative tolerance changed with SciPy 1.12.
-_RTOL = "rtol" if "rtol" in signature(cg).parameters else "tol"
 _MAX_NEWTON = 50
 # Of the last step, relative to w.
 _NEWTON_TOL = 1e-10
 _NEWTON_TOL_ROUGH = 1e-9
-_ROUGH = 0.1
+# If it is this short, another one as exact as that is the last.
+_NEARLY, _LAST = 1e-5, 1e-4
+# What conjugate gradients leave of the right side of a Newton step, at most and least.
+_ROUGH, _FINE = 0.1, 1e-3
+# A step that can be left away where it does not lower F.
+_SHORT = 1e-6
 # So many times as long as the unknowns a step may be.
 _FAR = 100.0
 _CG_TOL = 1e-8
 _MAX_CG = 1000
+# A factor that needs more iterations than this is worth making anew.
+_MANY_CG = 12
 
 
 class Derivative(NamedTuple):
@@ -56,14 +59,14 @@ class Derivative(NamedTuple):
         Smaller is better.
     slopes : dict of str to float
         Derivative with respect to each hyperparameter, in its own unit.
-    curve : tuple of (float, float, float), default=()
-        Other values of the only hyperparameter, with loss and slope there, where they
-        come nearly for free.
+    solution : bytes or None, default=None
+        From which a :class:`~skhpo.hypergradients.path.Path` can begin, in double
+        precision.
     """
 
     loss: float
     slopes: dict
-    curve: tuple = ()
+    solution: bytes | None = None
 
 
 class Equations(ABC):
@@ -119,23 +122,84 @@ class Equations(ABC):
     def product(self, w, v):
         """Multiply H, at the estimator's own parameters, by a vector."""
 
-    def at(self, params):
-        """Give the equations at other parameters, if that costs next to nothing.
+    def solution(self, w):
+        """Give what :meth:`begin` needs to go on from w elsewhere.
+
+        Called once for each fit.
+
+        Returns
+        -------
+        ndarray or None
+            None if other parameters can only be reached by a fit.
+        """
+        return None
+
+    @classmethod
+    def begin(cls, estimator, X, y, sample_weight, solution):
+        """Give the equations of an estimator that is not fitted, but solved elsewhere.
+
+        Called where :meth:`solution` has given something; then the outputs depend on
+        parameters by w alone.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Not fitted; it may be written to.
+        X, y, sample_weight : array-like
+            What it would be fitted to.
+        solution : ndarray
+            As :meth:`solution` gave it, of the same fit elsewhere.
+
+        Returns
+        -------
+        Equations
+            With that solution as its ``w``.
+        """
+        raise NotImplementedError
+
+    def at(self, params, w):
+        """Give the equations at other parameters.
+
+        Called on what :meth:`begin` has made.
 
         Parameters
         ----------
         params : dict of str to object
             Parameters of the estimator.
+        w : ndarray of shape (m,)
+            A guess of the solution there, in the unknowns of these equations.
 
         Returns
         -------
         Equations or None
-            None if it would cost about a fit.
+            With a ``w`` from which Newton steps lead to the solution; None if there is
+            none to be found.
+        """
+        raise NotImplementedError
+
+    def by_parameter(self, w, params, name):
+        """Differentiate F by a parameter that the outputs depend on by w alone.
+
+        Returns
+        -------
+        ndarray of shape (m,) or None
+            None if there is no formula; then it is differenced.
         """
         return None
 
+    def widened(self, w):
+        """Give unknowns as those of the equations that :meth:`begin` has made."""
+        return w
+
+    def refresh(self):
+        """Forget what was kept of H for other parameters, as it has become another."""
+        return
+
     def factor(self, w):
-        """Give a callable that solves with H, at least roughly; None: by products."""
+        """Give a callable that solves with H; :class:`Rough` if H is not quite that.
+
+        None: by products alone.
+        """
         return None
 
     @abstractmethod
@@ -186,6 +250,25 @@ class Explicit(Equations):
         return np.empty(0)
 
 
+class Rough:
+    """Solves with a matrix like H, positive definite, to precondition with.
+
+    Parameters
+    ----------
+    solve : callable
+        Solves with that matrix.
+
+    Attributes
+    ----------
+    outdated : bool
+        Whether it has turned out to be rather unlike H.
+    """
+
+    def __init__(self, solve):
+        self.solve = solve
+        self.outdated = False
+
+
 def solve(equations, w, rhs, factor, rtol=1e-7):
     """Solve ``H(w) x = rhs``, with a factor of H near w to start from, if there is one.
 
@@ -197,7 +280,7 @@ def solve(equations, w, rhs, factor, rtol=1e-7):
         Where.
     rhs : ndarray of shape (m,)
         Right side.
-    factor : callable or None
+    factor : callable, Rough or None
         As :meth:`Equations.factor` gives it.
     rtol : float, default=1e-7
         What may be left of the right side, relative to it, without a factor.
@@ -207,7 +290,7 @@ def solve(equations, w, rhs, factor, rtol=1e-7):
     x : ndarray of shape (m,)
         The solution.
     """
-    if factor is not None:
+    if factor is not None and not isinstance(factor, Rough):
         x = factor(rhs)
         for _ in range(5):
             left = rhs - equations.product(w, x)
@@ -215,12 +298,33 @@ def solve(equations, w, rhs, factor, rtol=1e-7):
                 break
             x += factor(left)
         return x
-    H = LinearOperator(2 * (len(w),), matvec=lambda v: equations.product(w, v))
-    x, _ = cg(H, rhs, maxiter=_MAX_CG, atol=0.0, **{_RTOL: rtol})
+    return _conjugate_gradients(equations, w, rhs, factor, rtol)
+
+
+def _conjugate_gradients(equations, w, rhs, rough, rtol):
+    x, left = np.zeros_like(rhs), rhs.copy()
+    goal = rtol * np.linalg.norm(rhs)
+    direction, old = np.zeros_like(rhs), 1.0
+    for n in range(_MAX_CG):
+        if np.linalg.norm(left) <= goal:
+            break
+        if rough is not None and n == _MANY_CG:
+            rough.outdated = True
+        z = left if rough is None else rough.solve(left)
+        new = left @ z
+        direction = z + new / old * direction
+        Hd = equations.product(w, direction)
+        curvature = direction @ Hd
+        if not curvature > 0:
+            break  # to rounding H is singular in this direction
+        length = new / curvature
+        x += length * direction
+        left -= length * Hd
+        old = new
     return x
 
 
-def polish(equations, params, X):
+def polish(equations, params, X, tol=None):
     """Take damped Newton steps until the equations hold, where they are polished.
 
     Parameters
@@ -231,39 +335,57 @@ def polish(equations, params, X):
         Parameters of the estimator.
     X : {ndarray, sparse matrix} of shape (n, p)
         Features.
+    tol : float, default=None
+        Length of a step, relative to w, that is the last; None for one so short that
+        it need not be taken.
 
     Returns
     -------
     w : ndarray of shape (m,)
         The solution.
-    factor : callable or None
+    factor : callable, Rough or None
         Of H near it.
+    converged : bool
+        Whether the steps came to an end.
     """
     w = equations.w
     factor = equations.factor(w) if len(w) else None
-    if not equations.polished:
-        return w, factor
+    if not equations.polished or not len(w):
+        return w, factor, True
+    by_factor = factor is not None and not isinstance(factor, Rough)
     F = equations.residual(w, params, X)
-    for _ in range(_MAX_NEWTON if len(w) else 0):
-        if factor is not None:
+    roughness = _ROUGH
+    for _ in range(_MAX_NEWTON):
+        if by_factor:
             step, goal = factor(F), _NEWTON_TOL
         else:
             # Rough steps are enough, as there are more to come.
-            step, goal = solve(equations, w, F, None, _ROUGH), _NEWTON_TOL_ROUGH
-        length = np.linalg.norm(step)
-        if length <= goal * np.linalg.norm(w):
-            break
+            step = solve(equations, w, F, factor, roughness)
+            goal = _NEWTON_TOL_ROUGH
+        length, size = np.linalg.norm(step), np.linalg.norm(w)
+        if tol is not None and length <= tol * size:
+            return w - step, factor, True
+        if length <= goal * size:
+            return w, factor, True
+        if not by_factor and length <= _NEARLY * size:
+            return w - solve(equations, w, F, factor, _LAST), factor, True
         if not length <= _FAR * np.linalg.norm(equations.w):
             # H is all but singular: what lies there is no solution of this fit.
             break
         new, F_new, length = _shorten(equations, params, X, w, step, F)
         if new is None:
-            break
-        slow = length < 1 or np.linalg.norm(F_new) > 0.3 * np.linalg.norm(F)
+            # Where the step is short, F is only rounding by now.
+            return w, factor, np.linalg.norm(step) <= _SHORT * np.linalg.norm(w)
+        ratio = np.linalg.norm(F_new) / np.linalg.norm(F)
         w, F = new, F_new
-        if slow and factor is not None:
+        if by_factor and (length < 1 or ratio > 0.3):
             factor = equations.factor(w)
-    return w, factor
+            by_factor = factor is not None
+        elif isinstance(factor, Rough) and factor.outdated:
+            equations.refresh()
+            factor = equations.factor(w)
+        roughness = min(_ROUGH, max(_FINE, ratio**2))
+    return w, factor, False
 
 
 def _shorten(equations, params, X, w, step, F):

@@ -18,6 +18,7 @@ from skhpo._sklearn import InvalidParameterError
 from skhpo.hypergradients import TABLE, nets
 from skhpo.hypergradients.base import Derivative, polish, solve
 from skhpo.hypergradients.losses import calibrated
+from skhpo.hypergradients.path import Path
 from skhpo.preprocessing import BlockScaler
 
 # Relative step of the differences. What is differenced is smooth and has no solver's
@@ -43,9 +44,6 @@ class Differentiator:
         Hyperparameters, named as ``set_params`` does.
     loss : callable
         As :func:`skhpo.hypergradients.losses.loss_of` gives it.
-    curves : dict of str to list of float, default=None
-        Values of hyperparameters at which the loss is wanted as well, where it comes
-        nearly for free.
     check : bool, default=False
         Whether each slope is compared with a difference of fits, which raises where
         they are not close.
@@ -61,7 +59,6 @@ class Differentiator:
         names,
         loss,
         *,
-        curves=None,
         check=False,
         polished=True,
         weight="sample_weight",
@@ -70,7 +67,6 @@ class Differentiator:
         self.weight = weight
         self.polished = polished
         self.loss = loss
-        self.curves = curves or {}
         self.check = check
 
     def __call__(self, estimator, train, test, prefix="", first=True):
@@ -107,24 +103,17 @@ class Differentiator:
             return None
         chain.check_training_features()
         X, X_new = chain.transform(train.X), chain.transform(test.X)
-        weight = chain.sample_weight(train.params)
-        classifier = is_classifier(chain.model)
-        if classifier and np.size(train.y) > len(train.y):
+        if is_classifier(chain.model) and np.size(train.y) > len(train.y):
             raise ValueError(
                 f"y has shape {np.shape(train.y)}; a classifier of several labels "
                 "cannot be differentiated. Use BayesSearch."
             )
         equations = equations_of(chain.model)(
-            chain.model,
-            X,
-            np.ravel(train.y) if classifier else chain.transform_target(train.y),
-            None
-            if weight is None
-            else np.array(np.broadcast_to(weight, X.shape[0]), dtype=float),
+            chain.model, X, *self._target_and_weight(chain, train)
         )
         params = chain.model.get_params(deep=False)
         held_out = partial(self._held_out, equations.kind, chain, test)
-        loss, lagrangian, by_factors = _solve(equations, params, X, X_new, held_out)
+        w, u, loss, lagrangian = _solve(equations, params, X, X_new, held_out)
         if lagrangian is None:
             return Derivative(loss, {})
         if not self.polished:
@@ -141,14 +130,19 @@ class Differentiator:
                 raise _not_smooth(prefix + name, values[name])
             return lagrangian(params, *moved_X)
 
+        def by_own(name):
+            return equations.by_parameter(w, params, name[len(chain.prefix) :])
+
         slopes = {}
         last_scales = chain.scales(names)
         # All scales of columns from one formula, where the model has it.
-        by_column = by_factors() if last_scales else None
+        by_column = equations.by_factors(w, u, params) if last_scales else None
         for name in names:
             value = float(values[name])
             if by_column is not None and name in last_scales:
                 slope = float(by_column[last_scales[name]].sum()) / value
+            elif name.startswith(chain.prefix) and (dF := by_own(name)) is not None:
+                slope = float(u @ dF)
             else:
                 slope = _difference(moved, name, value)
             if first and not name.startswith(chain.prefix) and name not in last_scales:
@@ -156,15 +150,54 @@ class Differentiator:
             if self.check and first:
                 self._compare(estimator, train, test, prefix + name, name, slope)
             slopes[prefix + name] = slope
-        curve = ()
-        if first and len(slopes) == 1 and name.startswith(chain.prefix):
-            own = name[len(chain.prefix) :]
-            curve = tuple(
-                _point(equations, {**params, own: value}, own, X, X_new, held_out)
-                for value in self.curves.get(prefix + name, ())
-                if equations.at(params) is not None
-            )
-        return Derivative(loss, slopes, curve)
+        solution = equations.solution(w)
+        if solution is not None:
+            solution = np.asarray(solution, "<f8").tobytes()
+        return Derivative(loss, slopes, solution)
+
+    def path(self, estimator, train, test, prefix, names, solution):
+        """Begin a path of solutions at that of a fit, made here or elsewhere.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Not fitted; it may be written to.
+        train, test : Part
+            What it was fitted to and judged by.
+        prefix : str
+            What stands before the names of its parameters.
+        names : list of str
+            Hyperparameters that will move.
+        solution : bytes
+            That of the derivative at the fit.
+
+        Returns
+        -------
+        path : Path or None
+            Its values are named without the prefix. None if there is more than the
+            model.
+        """
+        chain = Chain(estimator)
+        if chain.model is not estimator:
+            return None
+        X, X_new = chain.transform(train.X), chain.transform(test.X)
+        params = estimator.get_params(deep=False)
+        solution = np.frombuffer(solution, "<f8").astype(float)
+        equations = equations_of(estimator).begin(
+            estimator, X, *self._target_and_weight(chain, train), solution
+        )
+        held_out = partial(self._held_out, equations.kind, chain, test)
+        own = [name.removeprefix(prefix) for name in names]
+        return Path(equations, params, own, X, X_new, held_out)
+
+    def _target_and_weight(self, chain, train):
+        """Give the target that the model sees, and the weights of its samples."""
+        weight = chain.sample_weight(train.params)
+        if weight is not None:
+            weight = np.array(np.broadcast_to(weight, len(train.y)), dtype=float)
+        if is_classifier(chain.model):
+            return np.ravel(train.y), weight
+        return chain.transform_target(train.y), weight
 
     def _compare(self, estimator, train, test, shown, name, slope):
         """Raise unless a slope is close to a difference of tight fits."""
@@ -221,14 +254,11 @@ class Differentiator:
 
 
 def _solve(equations, params, X, X_new, held_out):
-    """Give the loss at the solution, and the Lagrangian with w and u frozen.
-
-    The third is its derivative by the logarithms of factors of the columns.
-    """
-    w, factor = polish(equations, params, X)
+    """Give w, u, the loss, and the Lagrangian with both frozen."""
+    w, factor, _ = polish(equations, params, X)
     loss, d_f = held_out(equations.outputs(w, params, X, X_new))
     if not (np.isfinite(loss) and np.isfinite(d_f).all()):
-        return float("nan"), None, None
+        return w, None, float("nan"), None
     u = -equations.pullback(w, X_new, d_f)
     if len(w):
         u = solve(equations, w, u, factor)
@@ -239,21 +269,7 @@ def _solve(equations, params, X, X_new, held_out):
         f = equations.outputs(w, params, X, X_new)
         return np.vdot(d_f, f) + u @ equations.residual(w, params, X)
 
-    return float(loss), lagrangian, partial(equations.by_factors, w, u, params)
-
-
-def _point(equations, params, name, X, X_new, held_out):
-    """Give value, loss and slope at another value of a parameter of the model."""
-    equations = equations.at(params)
-    loss, lagrangian, _ = _solve(equations, params, X, X_new, held_out)
-    value = float(params[name])
-    if lagrangian is None:
-        return value, loss, 0.0
-
-    def moved(name, value):
-        return lagrangian({**params, name: value}, X, X_new)
-
-    return value, loss, _difference(moved, name, value)
+    return w, u, float(loss), lagrangian
 
 
 def _difference(function, name, value, step=STEP):

@@ -71,6 +71,8 @@ class GammaEquations(PoissonEquations):
 class TweedieEquations(PoissonEquations):
     """Tweedie regression; the power can be differentiated too."""
 
+    _of_losses = ("power",)
+
     @staticmethod
     def names(estimator):
         if estimator.link == "identity" or (

@@ -23,14 +23,16 @@ References
    in non-smooth convex learning", JMLR 2022.
 """
 
+from copy import copy
 from inspect import signature
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse import issparse
+from sklearn.base import is_classifier
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
-from skhpo.hypergradients.base import Equations
+from skhpo.hypergradients.base import Equations, Rough
 
 # Up to so many unknowns of one output H is factored; beyond, products are enough.
 MAX_FACTORED = 2000
@@ -41,12 +43,15 @@ _COUNTS_WEIGHTS = "sample_weight" in signature(compute_class_weight).parameters
 class Linear(Equations):
     """What the linear models share; a model gives loss and penalty as hooks."""
 
+    _of_losses = ()  # parameters on which the losses depend
+    _quadratic = False  # whether their second derivatives are the same everywhere
     _at = None, None  # where products with H were last taken, and the curvature there
 
     def __init__(self, estimator, X, y, sample_weight):
         params = estimator.get_params(deep=False)
         self.params = params
         self.X = X
+        self._XT = X.T  # of a sparse matrix it costs as much as a product
         self.s = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         if params.get("class_weight") is not None:
             self.s = self.s * self._class_weights(estimator, y, sample_weight)
@@ -62,6 +67,8 @@ class Linear(Equations):
             self._l1_intercept(params) and not b.any()
         )
         self.w = np.concatenate([W[self.active], b if self.has_intercept else []])
+        # Second derivatives of the losses, for other parameters too.
+        self._kept = None
 
     # The hooks; slope and curvature are per sample and weighted.
 
@@ -117,21 +124,43 @@ class Linear(Equations):
     def _pack(self, W, b):
         return np.concatenate([W[self.active], b if self.has_intercept else []])
 
+    def _times(self, X, G):
+        """Multiply G' by X, of shape (k, p)."""
+        return ((self._XT if X is self.X else X.T) @ G).T
+
     def residual(self, w, params, X):
         W, b = self._unpack(w)
         G = self._factor_of_losses(params) * self._slope(X @ W.T + b, params)
-        F_W = (X.T @ G).T + self._l2(params) * W + self._l1(params) * self.signs
-        F_b = G.sum(axis=0) + self._l2_intercept(params) * b
+        F = self._pack(self._times(X, G), G.sum(axis=0))
+        return F + self._of_penalty(W, b, params)
+
+    def _of_penalty(self, W, b, params):
+        """Differentiate the penalty by w."""
+        F_W = self._l2(params) * W + self._l1(params) * self._directions(W)
+        F_b = self._l2_intercept(params) * b
         return self._pack(F_W, F_b + self._l1_intercept(params) * self.intercept_signs)
 
+    def by_parameter(self, w, params, name):
+        if name in self._of_losses:
+            return None
+        value = float(params[name])
+        step = 1e-4 * (abs(value) or 1.0)
+        ends = [
+            self._of_penalty(*self._unpack(w), {**params, name: value + h})
+            for h in (step, -step)
+        ]
+        return (ends[0] - ends[1]) / (2 * step)
+
     def product(self, w, v):
+        if self._quadratic and self._kept:
+            return self._kept_product(v)
         if self._at[0] is not w:
             W, b = self._unpack(w)
             self._at = w, self._curvature_product(self.X @ W.T + b)
         V, vb = self._unpack(v)
         G = self._at[1](self.X @ V.T + vb)
         G = self._factor_of_losses(self.params) * G
-        H_W = (self.X.T @ G).T + self._l2(self.params) * V
+        H_W = self._times(self.X, G) + self._l2(self.params) * V
         return self._pack(H_W, G.sum(axis=0) + self._l2_intercept(self.params) * vb)
 
     def by_factors(self, w, u, params):
@@ -147,35 +176,66 @@ class Linear(Equations):
         return self.signs
 
     def factor(self, w):
-        if self._mixes() or self.active.sum(axis=1).max(initial=0) > MAX_FACTORED:
+        if self._mixes():
+            return self._joint_factor(w)
+        if self.active.sum(axis=1).max(initial=0) > MAX_FACTORED:
             return None
-        W, b = self._unpack(w)
-        D = self._factor_of_losses(self.params) * self._curvature(self.X @ W.T + b)
-        factors, shared = [], self._l1(self.params) == 0 and not (D - D[:, :1]).any()
-        for j in range(len(W)):
-            if shared and j:
-                factors.append(factors[0])
-                continue
-            factor = self._factor_one(D[:, j], self.active[j])
-            if factor is None:
-                return None
-            factors.append(factor)
+        Hs = self._hessians(w)
+        factors = [self._factor_one(H) for H in Hs]
+        if None in factors:
+            return None
+        factors *= len(self.active) // len(factors)
 
         def solve(rhs):
             R, rb = self._unpack(rhs)
             for j, factor in enumerate(factors):
                 own = self.active[j]
                 both = np.append(R[j, own], [rb[j]] if self.has_intercept else [])
-                both = cho_solve(factor, both)
+                both = cho_solve(factor, both, check_finite=False)
                 R[j, own] = both[: own.sum()]
                 rb[j] = both[-1] if self.has_intercept else 0
             return self._pack(R, rb)
 
-        return solve
+        return Rough(solve) if self._kept is not None else solve
 
-    def _factor_one(self, d, active):
-        H = self._hessian_of_losses(d, active)
-        n_own = int(active.sum())
+    def _joint_factor(self, w):
+        """Factor H as a whole, where outputs depend on one another."""
+        return None
+
+    def _hessians(self, w):
+        """Sum second derivatives of losses for each output; once if all are equal."""
+        if self._kept:
+            return [self._among_active(H) for H in self._kept]
+        W, b = self._unpack(w)
+        D = self._factor_of_losses(self.params) * self._curvature(self.X @ W.T + b)
+        shared = self.active.all() and not (D - D[:, :1]).any()
+        D = D[:, :1] if shared else D
+        if self._kept is None:
+            return list(map(self._hessian_of_losses, D.T, self.active))
+        every = np.ones(self.active.shape[1], bool)
+        self._kept.extend(self._hessian_of_losses(d, every) for d in D.T)
+        return [self._among_active(H) for H in self._kept]
+
+    def _kept_product(self, v):
+        """Multiply H by a vector, without the data."""
+        V, vb = self._unpack(v)
+        both = np.column_stack([V, vb]) if self.has_intercept else V
+        Hs = self._kept * (len(V) // len(self._kept))
+        G = np.stack([H @ row for H, row in zip(Hs, both, strict=True)])
+        p = V.shape[1]
+        of_b = G[:, p] + self._l2_intercept(self.params) * vb if G.shape[1] > p else vb
+        return self._pack(G[:, :p] + self._l2(self.params) * V, of_b)
+
+    def _among_active(self, H):
+        """Take the part of what is kept that belongs to active coefficients."""
+        if self.active.all():
+            return H.copy()
+        own = np.concatenate([self.active[0], np.ones(int(self.has_intercept), bool)])
+        return H[np.ix_(own, own)]
+
+    def _factor_one(self, H):
+        """Factor the second derivatives of one output."""
+        n_own = len(H) - self.has_intercept
         H[np.diag_indices(n_own)] += self._l2(self.params)
         if self.has_intercept:
             H[-1, -1] += self._l2_intercept(self.params)
@@ -193,13 +253,58 @@ class Linear(Equations):
         if issparse(X):
             XD = X.multiply(d[:, None]).tocsr()
             H[:n_own, :n_own] = (XD.T @ X).toarray()
+        elif len(d) and (d == d[0]).all():
+            H[:n_own, :n_own] = X.T @ X
+            H[:n_own, :n_own] *= d[0]
+        elif d.min(initial=0.0) >= 0:
+            # Of a matrix and its own transpose, half the work is enough.
+            XD = X * np.sqrt(d)[:, None]
+            H[:n_own, :n_own] = XD.T @ XD
         else:
-            XD = X * d[:, None]
-            H[:n_own, :n_own] = XD.T @ X
+            H[:n_own, :n_own] = (X * d[:, None]).T @ X
         if self.has_intercept:
-            H[-1, :n_own] = H[:n_own, -1] = np.asarray(XD.sum(axis=0)).ravel()
+            H[-1, :n_own] = H[:n_own, -1] = X.T @ d
             H[-1, -1] = d.sum()
         return H
+
+    # Solutions at other parameters, where no coefficient is kept at zero.
+
+    def solution(self, w):
+        if not (self.active.all() and self.polished):
+            return None
+        return np.concatenate([part.ravel() for part in self._unpack(w)])
+
+    @classmethod
+    def begin(cls, estimator, X, y, sample_weight, solution):
+        if is_classifier(estimator):
+            cls._name_classes(estimator, y)
+        parts = np.split(solution, [-(solution.size // (X.shape[1] + 1))])
+        estimator.coef_ = parts[0].reshape(-1, X.shape[1])
+        estimator.intercept_ = parts[1]
+        equations = cls(estimator, X, y, sample_weight)
+        equations._kept = []
+        return equations
+
+    @staticmethod
+    def _name_classes(estimator, y):
+        """Give an estimator that is not fitted the classes that it would have."""
+        estimator.classes_ = np.unique(y)
+
+    def at(self, params, w):
+        other = copy(self)
+        other.params, other.w = params, w
+        other._at = None, None
+        return other
+
+    def widened(self, w):
+        if self.active.all():
+            return w
+        W, b = self._unpack(w)
+        return np.concatenate([W.ravel(), b if self.has_intercept else []])
+
+    def refresh(self):
+        if self._kept:
+            self._kept.clear()
 
     def outputs(self, w, params, X, X_new):
         W, b = self._unpack(w)

@@ -78,6 +78,7 @@ class LinearSVREquations(LinearSVCEquations):
     """Squared distance beyond epsilon."""
 
     kind = "prediction"
+    _of_losses = ("epsilon",)
 
     @staticmethod
     def names(estimator):

@@ -26,9 +26,18 @@ References
 """
 
 import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.sparse import issparse
 from scipy.special import expit, softmax
+from sklearn.utils import gen_batches
 
+from skhpo.hypergradients.base import Rough
 from skhpo.hypergradients.linear import Linear, one_hot, weights_of_classes
+
+# Up to so many unknowns of all classes H is factored; and numbers that it is made from
+# at a time.
+_MAX_JOINT = 1200
+_MAX_CELLS = 2**22
 
 
 class LogisticRegressionEquations(Linear):
@@ -91,6 +100,52 @@ class LogisticRegressionEquations(Linear):
             k = self.y.shape[1]
             Hv[-k:] += self.s.sum() * v[-k:].mean()
         return Hv
+
+    def _joint_factor(self, w):
+        if len(w) > _MAX_JOINT or issparse(self.X) or not self.active.all():
+            return None
+        H = self._kept[0] if self._kept else self._joint_hessian(w)
+        if self._kept is not None:
+            self._kept[:] = [H]
+        H = H.copy()
+        H[np.diag_indices(self.n_active)] += self._l2(self.params)
+        H[np.diag_indices_from(H)] += 1e-6 * np.trace(H) / len(H)
+        try:
+            factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
+        except LinAlgError:
+            return None
+        return Rough(
+            lambda rhs: cho_solve(factor, rhs.astype(np.float32), check_finite=False)
+        )
+
+    def _joint_hessian(self, w):
+        """Sum the losses' second derivatives, of all classes, in single precision."""
+        W, b = self._unpack(w)
+        k, p = W.shape
+        H = np.zeros(2 * (len(w),), np.float32)
+        for rows in gen_batches(len(self.X), max(1, _MAX_CELLS // len(w))):
+            X, root = self.X[rows], np.sqrt(self.s[rows])[:, None]
+            P = softmax(X @ W.T + b, axis=1)
+            X = (root * X).astype(np.float32)
+            if self.has_intercept:
+                X = np.column_stack([X, root.astype(np.float32)])
+            P = P.astype(np.float32)
+            # diag(p) of each sample, minus p p'.
+            Y = np.empty((len(X), len(w)), np.float32)
+            product = Y[:, : k * p].reshape(len(X), k, p)
+            np.multiply(P[:, :, None], X[:, None, :p], out=product)
+            if self.has_intercept:
+                np.multiply(P, X[:, p:], out=Y[:, k * p :])
+            H -= Y.T @ Y
+            for j in range(k):
+                Xd = np.sqrt(P[:, j : j + 1]) * X
+                own = np.arange(j * p, (j + 1) * p)
+                if self.has_intercept:
+                    own = np.append(own, k * p + j)
+                H[np.ix_(own, own)] += Xd.T @ Xd
+        if self.has_intercept:
+            H[-k:, -k:] += self.s.sum() / k
+        return H
 
     # The objective divided by C keeps the losses as they are.
 

@@ -176,6 +176,34 @@ _WITH_ARGUMENTS = {
 }
 
 
+# Metrics that a mere relative of theirs stands for.
+_RELATED = {
+    *(CLASSIFICATION.keys() - {metrics.log_loss, metrics.brier_score_loss}),
+    metrics.median_absolute_error,
+}
+
+
+def is_itself(scorer, *, classifier):
+    """Tell whether the smooth loss of a scorer says what the scorer says.
+
+    Parameters
+    ----------
+    scorer : callable
+        As :func:`loss_of` takes it.
+    classifier : bool
+        Whether the estimator is a classifier.
+
+    Returns
+    -------
+    bool
+        False where something else stands for it, or that is not known.
+    """
+    metric = getattr(scorer, "_score_func", None)
+    if metric is None:
+        return not classifier and type(scorer).__name__ == "_PassthroughScorer"
+    return metric not in _RELATED
+
+
 def loss_of(scorer, *, classifier, shown=None):
     """Find the smooth loss that stands for a scorer.
 

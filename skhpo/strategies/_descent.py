@@ -22,6 +22,7 @@ References
 """
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,8 @@ _MARGIN = 0.05
 _MIN_WIDTH = 0.003
 # A bracket of more than this is looked into, even if its cubic promises nothing.
 _MAX_WIDTH = 0.25
+# Where a plain is left from.
+_ABOUT = (0.1, 0.3, 0.5, 0.7, 0.9)
 # The least radius of the trust region, and the steps tried around a kink.
 _MIN_RADIUS = 0.005
 _POLL = 0.02
@@ -51,20 +54,38 @@ _FIRST_OF_EACH, _MOST_OF_EACH, _LEAST_OF_EACH = 0.05, 0.17, 0.002
 _DOUBT = 0.05
 
 
-def descend(start):
+class End(NamedTuple):
+    """Where a search ends that has not been there.
+
+    Parameters
+    ----------
+    reason : str
+        Why it ends.
+    u : ndarray of shape (d,)
+        Where the minimum is expected.
+    """
+
+    reason: str
+    u: np.ndarray
+
+
+def descend(start, looks_cost=lambda: True):
     """Choose the search for this number of coordinates.
 
     Parameters
     ----------
     start : ndarray of shape (d,)
         Where to begin.
+    looks_cost : callable, default=None
+        Tells whether a point costs fits; where it does not, plains are crossed, and the
+        last step need not be taken.
 
     Returns
     -------
     generator
-        Yields points, is sent ``(f, g)``, returns why it ended.
+        Yields points, is sent ``(f, g)``, returns why it ended, or an :class:`End`.
     """
-    return _bracket(start) if len(start) == 1 else _quasi_newton(start)
+    return _bracket(start, looks_cost) if len(start) == 1 else _quasi_newton(start)
 
 
 def descend_many(start, known, learnt=None):
@@ -120,7 +141,7 @@ def descend_many(start, known, learnt=None):
             u, f, g = new, f_new, g_new
 
 
-def _bracket(start):
+def _bracket(start, looks_cost):
     """Bracket the minimum, and close in on it.
 
     With the first point may come a curve of others, ``(u, f, g)`` each, that no fit was
@@ -139,7 +160,7 @@ def _bracket(start):
     if curve and curve[0]:
         ends = _bracket_in([*curve[0], here])
     else:
-        ends = yield from _bracket_from(here, look)
+        ends = yield from _bracket_from(here, look, looks_cost)
     if isinstance(ends, str):
         return ends
     a, b = ends
@@ -155,7 +176,10 @@ def _bracket(start):
         if np.isfinite(a[1]) and np.isfinite(b[1]):
             t, value = _least_of_cubic(a, b)
             if best - value <= TOLERANCE * abs(best) and width <= _MAX_WIDTH:
-                return AT_BOUND if t in (0.0, 1.0) else CONVERGED
+                reason = AT_BOUND if t in (0.0, 1.0) else CONVERGED
+                if looks_cost():
+                    return reason
+                return End(reason, np.array([t]))
         else:
             t, value = (low + high) / 2, -np.inf
         if width < _MIN_WIDTH:
@@ -179,8 +203,10 @@ def _bracket(start):
         best = min(best, new[1])
 
 
-def _bracket_from(here, look):
+def _bracket_from(here, look, looks_cost):
     """Go down until the slope turns; give both ends, or why there is none."""
+    if abs(here[2]) <= TOLERANCE * abs(here[1]) and not looks_cost():
+        here = yield from _leave_plain(here, look)
     u, f, g = here
     direction, step = -np.sign(g), _FIRST_STEP
     while True:
@@ -189,7 +215,7 @@ def _bracket_from(here, look):
         bound = 1.0 if direction > 0 else 0.0
         if u == bound:
             return AT_BOUND
-        if abs(g * (bound - u)) <= TOLERANCE * abs(f):
+        if abs(g * (bound - u)) <= TOLERANCE * abs(f) and looks_cost():
             # All the way there the slope as it is promises nothing.
             return CONVERGED
         new = yield from look(min(max(u + direction * step, 0.0), 1.0))
@@ -200,6 +226,15 @@ def _bracket_from(here, look):
         step *= np.clip(ratio / (1 - ratio) if ratio < 1 else np.inf, 0.5, _MAX_STRETCH)
         here = new
         u, f, g = here
+
+
+def _leave_plain(here, look):
+    """Look about for the lowest point that is no higher than the plain."""
+    for u in sorted(_ABOUT, key=lambda u: abs(u - here[0])):
+        new = yield from look(u)
+        if np.isfinite(new[1]) and new[1] < here[1]:
+            here = new
+    return here
 
 
 def _bracket_in(points):

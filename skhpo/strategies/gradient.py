@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from skhpo.strategies._descent import CONVERGED, descend, descend_many
+from skhpo.strategies._descent import CONVERGED, End, descend, descend_many
 from skhpo.strategies._shrinkage import (
     LADDER,
     Choice,
@@ -23,6 +23,19 @@ from skhpo.strategies.bayes import BayesStrategy
 MIN_ROWS = 6
 # Rows of a descent from a setting that the model has chosen, that one included.
 _N_LOCAL = 4
+# Losses of a fit and of a look at the same place differ by no more, relatively.
+_CLOSE = 1e-3
+# What is nearer to an end than this tells nothing new.
+_APART = 0.02
+_NO_SOLUTION = (
+    "HypergradSearch looks between candidates by solves of its own, and at {} it has "
+    "found no solution. The search goes on by fits, which take longer."
+)
+_NOT_CONFIRMED = (
+    "HypergradSearch looks between candidates by solves of its own. At {} they give a "
+    "loss of {:.6g}, the fits one of {:.6g}. The search goes on by fits, which take "
+    "longer."
+)
 SHRUNK = "converged at every strength of shrinkage"
 
 
@@ -56,6 +69,8 @@ class GradientStrategy:
 
     needs_gradient = True
     max_pending = 1
+    look_from = None  # ``look_from(params, derivatives)``, as the evaluator has it
+    keeps_ends = True  # whether rows to either side of an end may be better than it
 
     def __init__(
         self,
@@ -449,10 +464,15 @@ class Descent:
         self._axes = axes
         self._max_rows = n_rows
         self._left_out, self._spread, self._given = left_out, spread, given
+        self._look = None  # gives derivatives at other places, where that takes no fits
+        self._lowest = np.inf, None, None  # loss, place, and setting, rows or not
+        self._reason = None  # why the search ended, while its end is no row yet
+        self._places = []  # where it has looked, with settings
+        self._ends = None  # of these, what is to be a row once the end is one
         if not len(start):
             self._search = _once(start)
         elif spread is None:
-            self._search = descend(start)
+            self._search = descend(start, lambda: self._look is None)
         else:
             self._search = descend_many(start, spread.hessian(start), learnt)
         self._u = next(self._search)
@@ -468,24 +488,109 @@ class Descent:
 
     def learn(self):
         """Go on as far as losses and slopes are known."""
-        while (
-            not self._ended and (known := self._strategy.known(self._next)) is not None
-        ):
-            self.visited.append((self._u, self._next))
+        while not self._ended:
+            row = self._strategy.known(self._next)
+            known = row or self._looked()
+            if known is None:
+                if self.n_rows >= self._max_rows:
+                    self._ended = True
+                return
             f, g = self._value(self._u, known)
-            if f < self.loss:
-                self.best, self.loss, self.candidate = self._u, f, self._next
-            curve = [*self._given, *self._curve(known)]
-            try:
-                self._u = self._search.send((f, g, curve))
-            except StopIteration as stop:
-                self.reason = stop.value
-                self._ended = True
-                return
-            if self.n_rows >= self._max_rows:
-                self._ended = True
-                return
-            self._next = self._strategy.space.setting(self._params())
+            if row is not None:
+                f, g = self._take(row, f, g)
+            if f < self._lowest[0]:
+                self._lowest = f, self._u, self._next
+            if self._reason is not None:
+                # Of a fit that is no solution there may be a loss, and no slope.
+                self._confirm(f if np.isfinite(f) else self._mean_loss(known))
+            else:
+                self._go_on(f, g)
+
+    def _take(self, row, f, g):
+        """Take a row in, and look about from the first one that can be looked from."""
+        self.visited.append((self._u, self._next))
+        if f < self.loss:
+            self.best, self.loss, self.candidate = self._u, f, self._next
+        look_from = self._strategy.look_from
+        if len(self.visited) > 1 or look_from is None or not np.isfinite(f):
+            return f, g
+        if self._spread is not None or not len(self._u):
+            return f, g
+        if self.n_rows >= self._max_rows:
+            return f, g
+        self._look = look_from(self._next.params, row)
+        here = self._looked()
+        return (f, g) if here is None else self._value(self._u, here)
+
+    def _looked(self):
+        """Give the derivatives at the next place, if that takes no fits."""
+        if self._look is None or self._reason is not None:
+            return None
+        names = self._axes.dimensions
+        found = self._look({name: self._next.params[name] for name in names})
+        if not found:
+            self._look = self._strategy.look_from = None
+            if found is None:  # otherwise it is too late for more
+                warnings.warn(
+                    _NO_SOLUTION.format(self._next.params), RuntimeWarning, stacklevel=2
+                )
+            return None
+        self._places.append((self._u, self._next))
+        return found
+
+    def _go_on(self, f, g):
+        """Ask the search where it wants to look next."""
+        try:
+            self._u = self._search.send((f, g, self._given))
+        except StopIteration as stop:
+            self._reason = stop.value
+            _, self._u, self._next = self._lowest
+            if isinstance(stop.value, End):
+                self._reason, self._u = stop.value
+                self._next = self._strategy.space.setting(self._params())
+            if self._next is None or self._strategy.known(self._next) is not None:
+                self._end()
+            return
+        self._next = self._strategy.space.setting(self._params())
+
+    def _confirm(self, f):
+        """See whether the fits are where the looks have been."""
+        looked = self._lowest[0]
+        if self._ends is not None or abs(f - looked) <= _CLOSE * abs(looked):
+            if self._ends is None:
+                self._ends = self._bracket_ends()
+            if self._ends and self.n_rows < self._max_rows:
+                self._u, self._next = self._ends.pop()
+            else:
+                self._end()
+            return
+        text = _NOT_CONFIRMED.format(self._next.params, looked, f)
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        self._look = self._strategy.look_from = self._reason = None
+        self._search = descend(self.best)
+        self._u = next(self._search)
+        self._next = self.candidate
+
+    def _mean_loss(self, derivatives):
+        if any(map(_failed, derivatives)):
+            return np.inf
+        return float(np.mean([derivative.loss for derivative in derivatives]))
+
+    def _end(self):
+        """Be at an end, and let go of the data that looks need."""
+        self.reason = self._reason
+        self._ended = True
+        self._look = None
+
+    def _bracket_ends(self):
+        """List places next to the end of a lone coordinate, if they are no rows."""
+        if not self._strategy.keeps_ends or len(self._u) != 1:
+            return []
+        places = sorted(self._places, key=lambda place: place[0][0])
+        below = [place for place in places if place[0][0] <= self._u[0] - _APART]
+        above = [place for place in places if place[0][0] >= self._u[0] + _APART]
+        ends = below[-1:] + above[:1]
+        return [(u, s) for u, s in ends if self._strategy.known(s) is None]
 
     @property
     def split_losses(self):
@@ -540,21 +645,6 @@ class Descent:
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             return nothing
         return loss, gradient
-
-    def _curve(self, derivatives):
-        """Give the points of a curve as the search of one coordinate takes them."""
-        if len(self._u) != 1 or not all(d and d.curve for d in derivatives):
-            return []
-        ((name, dimension),) = self._axes.dimensions.items()
-        points = []
-        for same in zip(*(d.curve for d in derivatives), strict=True):
-            value = same[0][0]
-            loss, slope = np.mean([point[1:] for point in same], axis=0).tolist()
-            u = dimension.to_unit(value)
-            if np.isfinite([loss, slope]).all():
-                g = self._axes.gradient(np.array([u]), {name: slope})
-                points.append((u, loss, float(g[0])))
-        return points
 
 
 def _middle(branch, names):

@@ -31,8 +31,8 @@ RESULTS = {
     "slopes": SplitResult(
         0.5, None, 1.0, 2.0, derivative=Derivative(0.1, {"C": nan, "a__b": -0.0})
     ),
-    "curve": SplitResult(
-        0.5, None, 1.0, 2.0, derivative=Derivative(0.1, {"C": 1.0}, ((1.0, 2.0, nan),))
+    "solution": SplitResult(
+        0.5, None, 1.0, 2.0, derivative=Derivative(0.1, {"C": 1.0}, bytes(range(16)))
     ),
     "names": SplitResult({0: 1.0, "": 2.0}, None, 1.0, 2.0),
 }

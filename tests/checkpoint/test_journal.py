@@ -211,7 +211,7 @@ def test_one_call_writes_one_record(path, monkeypatch):
         system = os.write
         monkeypatch.setattr(os, "write", lambda *a: calls.append(a) or system(*a))
         journal.begin([unit(0)])
-        journal.end([unit(0)], [RESULTS["curve"]])
+        journal.end([unit(0)], [RESULTS["solution"]])
         assert len(calls) == 2
 
 

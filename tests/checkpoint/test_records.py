@@ -170,6 +170,7 @@ class Bomb:
 
 
 GOOD = {"test": "0x1p0", "times": ["0x1p0", "0x1p0"]}
+SLOPES = {"loss": 1, "slopes": [["C", 1]]}
 RECORDS = [
     {"py/object": "os.mkdir", "py/reduce": [{"py/function": "os.mkdir"}, ["executed"]]},
     {"end": [[0, 0, {**GOOD, "test": {"py/object": "os.mkdir"}}]]},
@@ -180,7 +181,9 @@ RECORDS = [
     {"end": [[0, 0, {**GOOD, "times": [1]}]]},
     {"end": [[0, 0, {**GOOD, "error": 3}]]},
     {"end": [[0, 0, {**GOOD, "derivative": []}]]},
-    {"end": [[0, 0, {**GOOD, "derivative": {"loss": 1, "slopes": 2, "curve": []}}]]},
+    {"end": [[0, 0, {**GOOD, "derivative": {"loss": 1, "slopes": 2}}]]},
+    {"end": [[0, 0, {**GOOD, "derivative": {**SLOPES, "solution": "AAAA"}}]]},
+    {"end": [[0, 0, {**GOOD, "derivative": {**SLOPES, "solution": "?"}}]]},
     {"end": [[0, 0, {"test": 1}]]},
     {"end": [[0, 0, []]]},
     {"end": [[0, -1, GOOD]]},

@@ -8,6 +8,7 @@ import sklearn
 from gradient_oracle import assert_slopes, fit, parts
 from scipy.sparse import csr_array, csr_matrix
 from sklearn import metrics
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification, make_regression
 from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis,
@@ -301,6 +302,103 @@ def test_slopes_are_those_of_refits(case):
     test_params = {"sample_weight": weight[N_TRAIN:]} if case.weighted else {}
     train, test = parts(X, y, N_TRAIN, params, test_params)
     assert_slopes(case.estimator, train, test, LOSSES[case.data], case.names)
+
+
+LOOKED_AT = {
+    ElasticNet,
+    GammaRegressor,
+    Lasso,
+    LinearSVC,
+    LinearSVR,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    TweedieRegressor,
+}
+
+
+def begun_path(case, X, y):
+    """Fit a case, and begin a path there; None where only fits lead elsewhere."""
+    weight = np.random.default_rng(1).uniform(0.3, 2, len(y))
+    parameters = [{"sample_weight": w} for w in (weight[:N_TRAIN], weight[N_TRAIN:])]
+    train, test = parts(X, y, N_TRAIN, *(parameters if case.weighted else ({}, {})))
+    differentiate = Differentiator(case.names, LOSSES[case.data])
+    solution = differentiate(fit(case.estimator, train), train, test).solution
+    if solution is None:
+        return train, test, None
+    model = clone(case.estimator)
+    names = list(case.names)
+    return (
+        train,
+        test,
+        differentiate.path(model, train, test, "", names, solution),
+    )
+
+
+def moved(case, way):
+    """Give the values of a case, each gone some way in the logarithm."""
+    values = {}
+    for name, share in zip(case.names, way, strict=True):
+        value = case.estimator.get_params()[name]
+        # The ends of a ratio, or of a power, are near.
+        near = name in ("l1_ratio", "power")
+        values[name] = value * np.exp(0.1 * share if near else share)
+    return values
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_look_is_what_a_fit_there_gives(case):
+    X, y = data(case.data)
+    if case.sparse is not None:
+        X = case.sparse(np.where(np.abs(X) > 0.5, X, 0.0))
+    train, test, path = begun_path(case, X, y)
+    if path is None:
+        several = np.ndim(y) > 1 or case.estimator.get_params().get("l1_ratio")
+        penalty = case.estimator.get_params().get("penalty")
+        sparse_fit = several or penalty not in ("deprecated", None, "l2")
+        assert sparse_fit or type(case.estimator) not in LOOKED_AT
+        return
+    assert type(case.estimator) in LOOKED_AT
+    differentiate = Differentiator(case.names, LOSSES[case.data])
+    rng = np.random.default_rng(0)
+    for size in (0.0, 1.5, -2.0, 0.7):
+        values = moved(case, size * rng.uniform(0.5, 1, len(case.names)))
+        found = path.at(values)
+        fitted = fit(case.estimator, train, **values)
+        expected = differentiate(fitted, train, test)
+        np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)
+        scale = max(abs(expected.loss), 1e-3)
+        for name, value in values.items():
+            np.testing.assert_allclose(
+                found.slopes[name] * value,
+                expected.slopes[name] * value,
+                rtol=1e-3,
+                atol=1e-5 * scale,
+                err_msg=name,
+            )
+
+
+DENSE = [case for case in CASES if case.sparse is None]
+
+
+@pytest.mark.parametrize("case", DENSE, ids=str)
+def test_slopes_of_looks_are_those_of_differences(case):
+    _, _, path = begun_path(case, *data(case.data))
+    if path is None:
+        return
+    rng = np.random.default_rng(2)
+    way = rng.uniform(-1, 1, len(case.names))
+    direction = rng.normal(size=len(case.names))
+    direction /= np.linalg.norm(direction)
+    at = {h: moved(case, way + h * direction) for h in (0.0, -3e-3, 3e-3)}
+    looks = {h: path.at(values) for h, values in at.items()}
+    slope = sum(
+        looks[0.0].slopes[name] * (at[3e-3][name] - at[-3e-3][name])
+        for name in case.names
+    )
+    rise = looks[3e-3].loss - looks[-3e-3].loss
+    np.testing.assert_allclose(slope, rise, rtol=2e-3, atol=1e-8)
 
 
 LINEAR = [

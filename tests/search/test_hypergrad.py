@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from joblib import parallel_config
+from scipy.sparse import csr_array, csr_matrix
 from scipy.stats import expon, gamma, halfnorm, loguniform, poisson
 from sklearn import config_context
 from sklearn.base import clone
@@ -13,6 +14,7 @@ from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
     load_iris,
+    make_classification,
     make_regression,
 )
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -24,6 +26,7 @@ from sklearn.linear_model import (
     Lasso,
     LogisticRegression,
     LogisticRegressionCV,
+    PoissonRegressor,
     Ridge,
     RidgeCV,
 )
@@ -37,9 +40,10 @@ from sklearn.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC, LinearSVC, LinearSVR
 
 from skhpo import BlockScaler, HypergradSearch, Integer, Real
+from skhpo._evaluation.fit import Evaluator
 
 X, y = load_breast_cancer(return_X_y=True)
 X_diabetes, y_diabetes = load_diabetes(return_X_y=True)
@@ -124,6 +128,102 @@ def test_scores_behind_a_prefix_are_those_of_whole_fits():
     row = search.best_index_
     found = [search.cv_results_[f"split{k}_test_score"][row] for k in range(5)]
     np.testing.assert_array_equal(found, expected)
+
+
+WEIGHT = np.random.default_rng(0).uniform(0.2, 2, 200)
+X_three, y_three = make_classification(
+    200, 12, n_informative=5, n_classes=3, flip_y=0.2, random_state=0
+)
+X_count, y_count = make_regression(200, 12, noise=50, n_informative=4, random_state=0)
+LOOKED_AT = [
+    (LogisticRegression(tol=1e-8), "C", X_three, y_three == 1),
+    (LogisticRegression(tol=1e-8, class_weight="balanced"), "C", X_three, y_three),
+    (LogisticRegression(tol=1e-8), "C", csr_array(X_three), y_three == 0),
+    (LogisticRegression(tol=1e-8), "C", csr_matrix(X_three), y_three),
+    (Ridge(), "alpha", X_count, y_count),
+    (Ridge(), "alpha", X_count, np.column_stack([y_count, -y_count[::-1]])),
+    (Lasso(tol=1e-8), "alpha", X_count, y_count),
+    (ElasticNet(tol=1e-8), "alpha", X_count, y_count),
+    (PoissonRegressor(tol=1e-8), "alpha", X_count, np.exp(y_count / 200)),
+    (LinearSVR(loss="squared_epsilon_insensitive"), "C", X_count, y_count / 100),
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("estimator", "name", "features", "target"), LOOKED_AT)
+def test_between_start_and_end_it_only_looks(
+    estimator, name, features, target, weighted
+):
+    if weighted and np.ndim(target) == 2:
+        return
+    estimator = clone(estimator).set_params(max_iter=10_000)
+    scoring = "neg_log_loss" if name == "C" else "neg_mean_squared_error"
+    if type(estimator) is LinearSVR:
+        scoring = "neg_mean_squared_error"
+    weight = {"sample_weight": WEIGHT} if weighted else {}
+    options = dict(scoring=scoring, cv=3)
+    search = HypergradSearch(estimator, {name: LOG}, **options)
+    search.fit(features, target, **weight)
+    assert search.n_candidates_ == 2
+    grid = {name: search.best_params_[name] * np.geomspace(0.5, 2, 9)}
+    near = GridSearchCV(estimator, grid, **options).fit(features, target, **weight)
+    best = near.best_score_ + 2e-4 * abs(near.best_score_)
+    # Losses count weights, scores that are not routed do not.
+    losses = [split.derivative.loss for split in search.trials_[1].splits]
+    slopes = [split.derivative.slopes[name] for split in search.trials_[1].splits]
+    assert weighted or search.best_score_ >= best - 4e-4 * abs(best)
+    assert abs(np.mean(slopes)) * search.best_params_[name] < 0.02 * np.mean(losses)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "data"),
+    [
+        (LOGISTIC, SPACE, (X, y)),
+        (Lasso(0.1), {"alpha": Real(1e-3, 10, log=True)}, (X_diabetes, y_diabetes)),
+    ],
+    ids=["logistic", "lasso"],
+)
+def test_looks_depend_on_neither_workers_nor_limits(estimator, space, data, tmp_path):
+    search = HypergradSearch(estimator, space)
+    expected = rows(clone(search).fit(*data))
+    assert len(expected) <= 4
+    if estimator is LOGISTIC:
+        again = clone(search).set_params(timeout=1000.0).fit(*data)
+        assert rows(again) == expected
+    with parallel_config("threading"):
+        again = clone(search).set_params(n_jobs=2).fit(*data)
+    assert rows(again) == expected
+    search.set_params(checkpoint=str(tmp_path / "fits"), n_iter=1)
+    assert rows(search.fit(*data)) == expected[:1]
+    # The solution to look from is in the file.
+    search.set_params(n_iter=50).fit(*data)
+    assert rows(search) == expected
+
+
+def test_after_the_deadline_it_does_not_look(monkeypatch):
+    own = Evaluator.look_from
+
+    def late(self, params, derivatives, deadline):
+        return own(self, params, derivatives, deadline=0.0)
+
+    few = logistic().fit(X, y)
+    monkeypatch.setattr(Evaluator, "look_from", late)
+    assert logistic().fit(X, y).n_candidates_ > few.n_candidates_
+
+
+def test_another_score_than_the_loss_gets_rows_to_choose_from():
+    few = logistic().fit(X, y)
+    more = logistic().set_params(scoring="accuracy").fit(X, y)
+    assert rows(more)[: len(rows(few))] == rows(few)
+    assert more.n_candidates_ > few.n_candidates_ == 2
+
+
+def test_data_too_large_to_look_at_are_searched_by_rows(monkeypatch):
+    few = logistic().fit(X, y)
+    monkeypatch.setattr("skhpo._evaluation.fit.MAX_LOOKED_BYTES", 1000)
+    more = logistic().fit(X, y)
+    assert more.n_candidates_ > few.n_candidates_
+    assert more.best_score_ == pytest.approx(few.best_score_, rel=1e-4)
 
 
 def test_ridge_needs_two_or_three_candidates():
@@ -226,7 +326,8 @@ def test_features_too_large_to_keep_are_made_once_for_each_fit(monkeypatch):
     monkeypatch.setattr(PolynomialFeatures, "fit_transform", count)
     search.fit(X_diabetes, y_diabetes)
     np.testing.assert_array_equal(scores_of(search), scores_of(kept))
-    assert len(seen) == search.n_fits_ + 1
+    # Once more for each split, to look between the rows; and for all data.
+    assert len(seen) == search.n_fits_ + search.n_splits_ + 1
 
 
 def test_many_choices_are_left_to_a_model():
@@ -349,7 +450,7 @@ def test_weights_are_routed(name, several):
             estimator, {"C": LOG}, scoring=scoring, refit="loss" if several else True
         )
         search.fit(StandardScaler().fit_transform(X), y, **{name: weight})
-    assert search.best_params_["C"] == pytest.approx(0.296, abs=0.001)
+    assert search.best_params_["C"] == pytest.approx(0.2938, abs=0.001)
     losses = [split.derivative.loss for split in search.trials_[0].splits]
     score = search.cv_results_[f"mean_test_{'loss' if several else 'score'}"][0]
     assert np.mean(losses) == pytest.approx(-score, rel=1e-3)
@@ -394,7 +495,8 @@ def test_no_solution_far_from_the_fit_is_followed():
     estimator = make_pipeline(StandardScaler(), Lasso(alpha=0.01, max_iter=50_000))
     space = {"lasso__alpha": Real(1e-3, 1e3, log=True)}
     search = HypergradSearch(estimator, space, scoring="neg_mean_squared_error")
-    search.fit(*wide)
+    with pytest.warns(RuntimeWarning, match="they give a loss of .* goes on by fits"):
+        search.fit(*wide)
     for trial, score in zip(search.trials_, scores_of(search), strict=True):
         losses = [split.derivative.loss for split in trial.splits]
         assert np.mean(losses) == pytest.approx(-score, rel=0.05)

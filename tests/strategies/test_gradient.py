@@ -1,6 +1,7 @@
 """Descents find the minimum in few evaluations; combinations are searched around."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from skhpo import Categorical, Integer, Real
 from skhpo.space import Space
 from skhpo.strategies._descent import AT_BOUND, CONVERGED, FAILED, FLAT, descend
 from skhpo.strategies.gradient import GradientStrategy
-from skhpo.trial import SplitResult, Trial
+from skhpo.trial import Candidate, SplitResult, Trial
 
 UNIT = st.floats(0, 1)
 
@@ -138,22 +139,19 @@ def evaluate(number, candidate, names):
         for name, value in logs.items()
     }
 
-    class Derived:
-        curve = ()
-
-    derivative = Derived()
-    derivative.loss, derivative.slopes = loss, slopes
+    derivative = SimpleNamespace(loss=loss, slopes=slopes)
     splits = (SplitResult(-loss, None, 0.0, 0.0, derivative=derivative),) * 2
     return Trial(number, candidate, splits, number)
 
 
-def search(spec, n_iter, *, smooth=("C", "alpha"), current=None):
+def search(spec, n_iter, *, smooth=("C", "alpha"), current=None, **attributes):
     space = Space(spec)
 
     def smooth_names(fixed, names):
         return [name for name in names if name in smooth]
 
     strategy = GradientStrategy(space, n_iter, smooth_names, current or {})
+    vars(strategy).update(attributes)
     trials = []
     while candidates := strategy.ask(3):
         (candidate,) = candidates
@@ -212,3 +210,127 @@ def test_a_space_that_is_exhausted_says_so():
     strategy, trials = search(spec, 50)
     assert {"a", "b"} <= {trial.params.get("kind") for trial in trials}
     assert strategy.exhausted_reason == CONVERGED
+
+
+# Looks between rows
+
+
+def looking(seen, *, higher=0.0, n_most=100, after=None):
+    """Make ``look_from``, which sees the same bowl; its answers go to `seen`.
+
+    They are too high by a share, and after `n_most` of them it answers `after`.
+    """
+
+    def look_from(params, derivatives):
+        assert len(derivatives) == 2
+
+        def look(values):
+            if len(seen) >= n_most:
+                return after
+            candidate = Candidate({**params, **values})
+            trial = evaluate(0, candidate, [*values])
+            seen.append(values)
+            found = []
+            for split in trial.splits:
+                scaled = {
+                    k: v * (1 + higher) for k, v in split.derivative.slopes.items()
+                }
+                loss = split.derivative.loss * (1 + higher)
+                found.append(SimpleNamespace(loss=loss, slopes=scaled))
+            return found
+
+        return look
+
+    return look_from
+
+
+@pytest.mark.parametrize("spec", [{"C": LOG}, {"C": LOG, "alpha": LOG}])
+def test_between_start_and_end_it_only_looks(spec):
+    seen = []
+    current = {"C": 0.02, "alpha": 500.0}
+    strategy, trials = search(
+        spec, 50, current=current, look_from=looking(seen), keeps_ends=False
+    )
+    assert len(trials) == 2
+    assert trials[0].params == {name: current[name] for name in spec}
+    assert trials[1].splits[0].derivative.loss < 1.5001
+    assert len(seen) > 2
+    assert strategy.exhausted_reason == CONVERGED
+
+
+def test_ends_of_the_bracket_are_rows_where_another_score_decides():
+    _, trials = search({"C": LOG}, 50, current={"C": 0.02}, look_from=looking([]))
+    _, end, *ends = [math.log10(trial.params["C"]) for trial in trials]
+    assert end == pytest.approx(1, abs=0.01)
+    assert ends
+    # Of 8 decades, not where the end is already.
+    assert all(abs(other - end) > 0.16 for other in ends)
+    _, fewer = search({"C": LOG}, 2, current={"C": 0.02}, look_from=looking([]))
+    assert len(fewer) == 2
+
+
+def test_without_another_row_to_come_it_does_not_look():
+    seen = []
+    _, trials = search({"C": LOG}, 1, look_from=looking(seen))
+    assert len(trials) == 1
+    assert not seen
+
+
+def test_each_combination_is_looked_at_from_its_own_start():
+    spec = {"C": LOG, "kind": ["a", "b"], "degree": Integer(2, 4)}
+    _, trials = search(spec, 50, look_from=looking([]), keeps_ends=False)
+    assert len(trials) == 12
+    best = min(trials, key=lambda trial: trial.splits[0].derivative.loss)
+    assert (best.params["kind"], best.params["degree"]) == ("b", 3)
+
+
+@pytest.mark.parametrize("n_most", [0, 1])
+def test_where_there_is_no_solution_it_goes_on_by_rows_and_says_so(n_most):
+    look_from = looking([], n_most=n_most)
+    with pytest.warns(
+        RuntimeWarning, match="has found no solution. .* goes on by fits"
+    ):
+        strategy, trials = search(
+            {"C": LOG}, 50, current={"C": 0.02}, look_from=look_from
+        )
+    assert min(trial.splits[0].derivative.loss for trial in trials) < 1.5001
+    assert len(trials) > 2
+    assert strategy.exhausted_reason == CONVERGED
+
+
+def test_looks_that_fits_do_not_confirm_are_left():
+    look_from = looking([], higher=-0.01)
+    with pytest.warns(RuntimeWarning, match="a loss of 1.485, the fits one of 1.5"):
+        strategy, trials = search(
+            {"C": LOG}, 50, current={"C": 0.02}, look_from=look_from
+        )
+    assert min(trial.splits[0].derivative.loss for trial in trials) < 1.5001
+    assert strategy.exhausted_reason == CONVERGED
+
+
+def test_when_it_is_late_it_asks_for_rows_without_a_word():
+    look_from = looking([], n_most=1, after=[])
+    _, trials = search({"C": LOG}, 50, current={"C": 0.02}, look_from=look_from)
+    assert len(trials) > 2
+
+
+@pytest.mark.parametrize("start", [0.0, 0.1, 0.99, 1.0])
+def test_where_looks_are_cheap_plains_are_crossed(start):
+    def function(u):
+        left = (u - 0.4) / 0.05
+        e = np.exp(-(left**2))
+        return 1 - 0.5 * e[0], left * e / 0.05
+
+    values = []
+    search = descend(np.array([start]), lambda: False)
+    u = next(search)
+    while len(values) < 50:
+        values.append(function(u)[0])
+        try:
+            u = search.send(function(u))
+        except StopIteration as stop:
+            assert function(stop.value.u)[0] < 0.5005
+            break
+    assert len(values) < 25
+    points, _, _ = run(function, [start])
+    assert len(points) < 5  # by fits it is given up

@@ -190,7 +190,7 @@ def evaluate(number, candidate, centres, names):
         left = logs - centre
         slopes = dict(zip(names, 2 * left / values / len(names), strict=True))
         loss = 1 + left @ left / len(names)
-        derivative = SimpleNamespace(loss=loss, slopes=slopes, curve=())
+        derivative = SimpleNamespace(loss=loss, slopes=slopes)
         splits.append(SplitResult(-loss, None, 0.0, 0.0, derivative=derivative))
     return Trial(number, candidate, tuple(splits), number)
 

@@ -1,0 +1,133 @@
+"""Losses and slopes at other hyperparameters, by solves of our own instead of fits.
+
+====================  ===========  ====================================================
+symbol                shape        meaning
+====================  ===========  ====================================================
+v                     scalar       a hyperparameter
+w                     (m,)         the solution of the equations F(w, v) = 0
+t                     (m,)         dw/dv, the tangent: H t = - dF/dv
+u                     (n_new, k)   derivative of the held-out loss by the outputs
+====================  ===========  ====================================================
+
+A path begins at a fit. The solution at another place is guessed by the tangents of
+those that are known, and mended by Newton steps, with a factor of H from elsewhere to
+precondition conjugate gradients; a lasso's by coordinate descent. The tangent is also
+the slope: ``dl/dv = u' (df/dw) t``. So that it is the same wherever fits are made, it
+takes from them the solution that it begins at, and nothing else.
+"""
+
+import numpy as np
+
+from skhpo.hypergradients.base import Derivative, Rough, polish, solve
+
+# Of the last Newton step, relative to w; what is left is a small part of it.
+_TOL = 1e-4
+_TANGENT_TOL = 1e-4
+# A guess goes no further, in powers of e.
+_FAR = 1.5
+# Relative step of differences.
+_STEP = 1e-4
+
+
+class Path:
+    """Solutions of one set of equations, on one split, as a hyperparameter moves.
+
+    Parameters
+    ----------
+    equations : Equations
+        As :meth:`Equations.begin` makes them.
+    params : dict of str to object
+        Parameters of the estimator there.
+    names : list of str
+        Those of them that move.
+    X, X_new : {ndarray, sparse matrix} of shape (n, p) and (n_new, p)
+        Features of the training and of the held-out part.
+    held_out : callable
+        ``held_out(f)`` gives the loss of outputs, and its derivative by them.
+    """
+
+    def __init__(self, equations, params, names, X, X_new, held_out):
+        self._equations = equations
+        self._params = params
+        self._names = names
+        self._X, self._X_new = X, X_new
+        self._held_out = held_out
+        self._known = []  # place, w, tangents by the logarithms of values
+
+    def at(self, values):
+        """Solve at other values of the hyperparameters.
+
+        Parameters
+        ----------
+        values : dict of str to float
+            One for each name.
+
+        Returns
+        -------
+        Derivative or None
+            None if there is no solution to be found.
+        """
+        params = {**self._params, **values}
+        place = self._place(params)
+        equations = self._equations.at(params, self._guess(place))
+        if equations is None:
+            return None
+        w, factor, converged = polish(equations, params, self._X, _TOL)
+        if not (converged and np.isfinite(w).all()):
+            return None
+        loss, d_f = self._held_out(equations.outputs(w, params, self._X, self._X_new))
+        if not (np.isfinite(loss) and np.isfinite(d_f).all()):
+            return None
+        pulled = equations.pullback(w, self._X_new, d_f)
+        slopes, tangents = {}, []
+        for name in self._names:
+            scale = abs(float(params[name])) or 1.0
+            moved = equations.by_parameter(w, params, name)
+            if moved is None:
+                moved = self._difference(equations, w, params, name, _STEP * scale)
+            t = -solve(equations, w, moved, factor, _TANGENT_TOL)
+            slopes[name] = float(pulled @ t)
+            tangents.append(equations.widened(scale * t))
+        self._known.append((place, equations.widened(w), tangents))
+        if isinstance(factor, Rough) and factor.outdated:
+            equations.refresh()
+        return Derivative(float(loss), slopes)
+
+    def _difference(self, equations, w, params, name, step):
+        """Differentiate F by a parameter."""
+        ends = [
+            equations.residual(w, {**params, name: params[name] + h}, self._X)
+            for h in (step, -step)
+        ]
+        return (ends[0] - ends[1]) / (2 * step)
+
+    def _place(self, params):
+        """Give coordinates in which values are as far apart as their logarithms."""
+        values = np.array([float(params[name]) for name in self._names])
+        return np.log(np.maximum(values, 1e-12))
+
+    def _guess(self, place):
+        """Guess a solution from the nearest ones."""
+        if not self._known:
+            return self._equations.w
+        known = sorted(self._known, key=lambda item: np.abs(item[0] - place).sum())
+        near, w, tangents = known[0]
+        move = np.clip(place - near, -_FAR, _FAR)
+        if len(place) == 1:
+            for other, w_other, (tangent,) in known[1:]:
+                if (other[0] - place[0]) * (near[0] - place[0]) < 0:
+                    ends = (near[0], w, tangents[0]), (other[0], w_other, tangent)
+                    return _between(*ends, place[0])
+        return w + sum(dx * t for dx, t in zip(move, tangents, strict=True))
+
+
+def _between(a, b, x):
+    """Evaluate the Hermite cubic between two points with values and slopes."""
+    width = b[0] - a[0]
+    s = (x - a[0]) / width
+    rise = b[1] - a[1]
+    return (
+        a[1]
+        + s * s * (3 - 2 * s) * rise
+        + s * (1 - s) * width * ((1 - s) * a[2] - s * b[2])
+    )
