@@ -453,7 +453,10 @@ class Chain:
                 if key.startswith(own)
             }
             y = self.transform_target(train.y, front.n_targets)
-            X = front.steps.fit_transform(X, y, **fit_params)
+            if place + 1 < len(self.fronts):
+                X = front.steps.fit_transform(X, y, **fit_params)
+            else:
+                front.steps.fit(X, y, **fit_params)
         return other
 
     def transform_target(self, y, n_targets=None):
