@@ -1,0 +1,85 @@
+"""What solves between fits rest on: second derivatives, signs, guesses."""
+
+import numpy as np
+import pytest
+from gradient_oracle import fit, parts
+from sklearn import metrics
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_regression
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from skhpo.hypergradients.base import Rough, polish, solve
+from skhpo.hypergradients.differentiate import Differentiator
+from skhpo.hypergradients.least_squares import _feature_sign
+from skhpo.hypergradients.logistic import LogisticRegressionEquations
+from skhpo.hypergradients.losses import REGRESSION
+
+
+def three_classes(fit_intercept, C=0.5):
+    X, y = make_classification(90, 6, n_informative=4, n_classes=3, random_state=0)
+    model = LogisticRegression(C=C, fit_intercept=fit_intercept).fit(X, y)
+    s = np.random.default_rng(0).uniform(0.2, 2, len(y))
+    return LogisticRegressionEquations(model, X, y, s), model.get_params(deep=False), X
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_the_hessian_of_all_classes_is_what_products_say(fit_intercept, monkeypatch):
+    # As of data too large to be taken at once.
+    monkeypatch.setattr("skhpo.hypergradients.logistic._MAX_CELLS", 500)
+    equations, params, _ = three_classes(fit_intercept)
+    w = equations.w
+    H = equations._joint_hessian(w).astype(float)
+    H[np.diag_indices(18)] += 1 / params["C"]
+    expected = np.column_stack([equations.product(w, e) for e in np.eye(len(w))])
+    np.testing.assert_allclose(H, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_rough_factor_saves_products_and_not_accuracy(monkeypatch):
+    equations, params, X = three_classes(True)
+    w, _, converged = polish(equations, params, X)
+    assert converged
+    factor = equations.factor(w)
+    assert isinstance(factor, Rough)
+    calls = []
+    own = equations.product
+    monkeypatch.setattr(equations, "product", lambda *a: calls.append(a) or own(*a))
+    rhs = np.random.default_rng(0).normal(size=len(w))
+    with_factor = solve(equations, w, rhs, factor, 1e-10)
+    n_with = len(calls)
+    without = solve(equations, w, rhs, None, 1e-10)
+    np.testing.assert_allclose(with_factor, without, rtol=1e-6)
+    assert n_with < (len(calls) - n_with) / 2
+
+
+@pytest.mark.parametrize("l1", [1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_signs_are_mended_until_no_coefficient_wants_to_change(l1, seed):
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(40, 12))
+    G, c = A.T @ A / 40, A.T @ (A @ rng.normal(size=12) + rng.normal(size=40)) / 40
+    x = _feature_sign(G, c, l1, 0.05, rng.normal(size=12) * (rng.random(12) < 0.5))
+    left = c - G @ x - 0.05 * x
+    own = x != 0
+    np.testing.assert_allclose(left[own], l1 * np.sign(x[own]), atol=1e-10)
+    assert (np.abs(left[~own]) <= l1 * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("shape", [(60, 10), (30, 80)], ids=["tall", "wide"])
+@pytest.mark.parametrize("model", [Lasso, ElasticNet])
+def test_columns_that_are_equal_have_a_solution(model, shape):
+    X, y = make_regression(*shape, n_informative=4, noise=10, random_state=0)
+    X = StandardScaler().fit_transform(np.column_stack([X, X[:, :3], -X[:, :1]]))
+    train, test = parts(X, y / y.std(), 2 * shape[0] // 3)
+    loss = REGRESSION[metrics.mean_squared_error]
+    differentiate = Differentiator(["alpha"], loss)
+    model = model(alpha=0.1, tol=1e-10, max_iter=100_000)
+    solution = differentiate(fit(model, train), train, test).solution
+    path = differentiate.path(clone(model), train, test, "", ["alpha"], solution)
+    for alpha in (0.1, 10.0, 0.4, 0.02):
+        fitted = fit(model, train, alpha=alpha)
+        share = np.full(len(test.y), 1 / len(test.y))
+        expected = loss(fitted.predict(test.X)[:, None], test.y[:, None], share)
+        np.testing.assert_allclose(
+            path.at({"alpha": alpha}).loss, expected[0], rtol=1e-5
+        )
