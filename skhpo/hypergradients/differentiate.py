@@ -175,7 +175,7 @@ class Differentiator:
         -------
         path : Path or None
             Its values are named without the prefix. None if there is more than the
-            model.
+            model, or the data are degenerate.
         """
         chain = Chain(estimator)
         if chain.model is not estimator:
@@ -183,9 +183,13 @@ class Differentiator:
         X, X_new = chain.transform(train.X), chain.transform(test.X)
         params = estimator.get_params(deep=False)
         solution = np.frombuffer(solution, "<f8").astype(float)
-        equations = equations_of(estimator).begin(
-            estimator, X, *self._target_and_weight(chain, train), solution
-        )
+        target, weight = self._target_and_weight(chain, train)
+        try:
+            equations = equations_of(estimator).begin(
+                estimator, X, target, weight, solution
+            )
+        except np.linalg.LinAlgError:
+            return None
         held_out = partial(self._held_out, equations.kind, chain, test)
         own = [name.removeprefix(prefix) for name in names]
         return Path(equations, params, own, X, X_new, held_out)

@@ -18,6 +18,7 @@ takes from them the solution that it begins at, and nothing else.
 
 import numpy as np
 
+from skhpo._sklearn import InvalidParameterError
 from skhpo.hypergradients.base import Derivative, Rough, polish, solve
 
 # Of the last Newton step, relative to w; what is left is a small part of it.
@@ -67,7 +68,13 @@ class Path:
         Derivative or None
             None if there is no solution to be found.
         """
-        params = {**self._params, **values}
+        try:
+            with np.errstate(all="ignore"):
+                return self._at({**self._params, **values})
+        except (ArithmeticError, np.linalg.LinAlgError, InvalidParameterError):
+            return None
+
+    def _at(self, params):
         place = self._place(params)
         equations = self._equations.at(params, self._guess(place))
         if equations is None:

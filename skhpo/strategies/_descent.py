@@ -76,7 +76,7 @@ def descend(start, looks_cost=lambda: True):
     ----------
     start : ndarray of shape (d,)
         Where to begin.
-    looks_cost : callable, default=None
+    looks_cost : callable
         Tells whether a point costs fits; where it does not, plains are crossed, and the
         last step need not be taken.
 

@@ -6,14 +6,19 @@ from gradient_oracle import fit, parts
 from sklearn import metrics
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
-from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from skhpo.hypergradients.base import Rough, polish, solve
 from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.least_squares import _feature_sign
 from skhpo.hypergradients.logistic import LogisticRegressionEquations
-from skhpo.hypergradients.losses import REGRESSION
+from skhpo.hypergradients.losses import REGRESSION, log_loss
+
+LOSS = {
+    LogisticRegression: log_loss,
+    **dict.fromkeys([ElasticNet, Lasso, Ridge], REGRESSION[metrics.mean_squared_error]),
+}
 
 
 def three_classes(fit_intercept, C=0.5):
@@ -65,17 +70,37 @@ def test_signs_are_mended_until_no_coefficient_wants_to_change(l1, seed):
     assert (np.abs(left[~own]) <= l1 * (1 + 1e-6)).all()
 
 
+def begun(model, train, test, name):
+    differentiate = Differentiator([name], LOSS[type(model)])
+    solution = differentiate(fit(model, train), train, test).solution
+    return differentiate.path(clone(model), train, test, "", [name], solution)
+
+
+def test_where_there_is_no_solution_there_is_no_look():
+    X, y = make_classification(60, 5, random_state=0)
+    train, test = parts(X, y, 40)
+    path = begun(LogisticRegression(), train, test, "C")
+    assert path.at({"C": 0.0}) is None
+    # It goes on from where it was.
+    assert path.at({"C": 2.0}).loss > 0
+
+
+def test_data_without_any_spread_are_not_looked_at():
+    X, y = np.zeros((30, 3)), np.arange(30.0)
+    train, test = parts(X, y, 20)
+    assert begun(Lasso(), train, test, "alpha") is None
+    assert begun(Ridge(), train, test, "alpha").at({"alpha": 2.0}).loss > 0
+
+
 @pytest.mark.parametrize("shape", [(60, 10), (30, 80)], ids=["tall", "wide"])
 @pytest.mark.parametrize("model", [Lasso, ElasticNet])
 def test_columns_that_are_equal_have_a_solution(model, shape):
     X, y = make_regression(*shape, n_informative=4, noise=10, random_state=0)
     X = StandardScaler().fit_transform(np.column_stack([X, X[:, :3], -X[:, :1]]))
     train, test = parts(X, y / y.std(), 2 * shape[0] // 3)
-    loss = REGRESSION[metrics.mean_squared_error]
-    differentiate = Differentiator(["alpha"], loss)
+    loss = LOSS[model]
     model = model(alpha=0.1, tol=1e-10, max_iter=100_000)
-    solution = differentiate(fit(model, train), train, test).solution
-    path = differentiate.path(clone(model), train, test, "", ["alpha"], solution)
+    path = begun(model, train, test, "alpha")
     for alpha in (0.1, 10.0, 0.4, 0.02):
         fitted = fit(model, train, alpha=alpha)
         share = np.full(len(test.y), 1 / len(test.y))
