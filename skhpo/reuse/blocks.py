@@ -40,10 +40,13 @@ class Blocks(Family):
         if draws(estimator) or estimator.n_jobs not in (None, 1):
             raise NotShared
         params = estimator.get_params(deep=False)
-        blocks = [
-            (name, transformer if isinstance(transformer, str) else None, *columns)
-            for name, transformer, *columns in params.pop(self.place)
-        ]
+        try:
+            blocks = [
+                (name, transformer if isinstance(transformer, str) else None, *columns)
+                for name, transformer, *columns in params.pop(self.place)
+            ]
+        except (TypeError, ValueError) as error:
+            raise NotShared from error  # a fit of its own says what is wrong
         return freeze(blocks), freeze(params)
 
     def leader(self, estimators):

@@ -150,8 +150,9 @@ class Ridge(Family):
         X, y = tiny_data(cls)
         X = X + 3.0
         alphas = [*np.geomspace(0.01, 10, 2 if self.exact else _MIN_PENALTIES)]
+        others = ({"fit_intercept": False}, {"solver": "svd"}) if self.exact else ()
         for part in (slice(None), slice(3)):  # and with fewer samples than features
-            for params in ({}, {"fit_intercept": False}, {"solver": "svd"}):
+            for params in ({}, *others):
                 yield X[part], y[part], [cls(alpha, **params) for alpha in alphas]
 
 

@@ -217,6 +217,14 @@ def test_blocks_that_draw_or_run_elsewhere_share_nothing(base):
     assert group_key(base, {"pca__n_components": 1}, names) is None
 
 
+@pytest.mark.parametrize("blocks", [[("a",)], [None], [3], [("a", FULL)]])
+def test_blocks_that_make_no_sense_are_left_to_fits_of_their_own(blocks):
+    base = ColumnTransformer(blocks)
+    params = {"sparse_threshold": 0.5}
+    key = group_key(base, params, {"sparse_threshold"})
+    assert (key is None) == (blocks != [("a", FULL)])
+
+
 def test_different_columns_are_told_apart():
     keys = {
         group_key(

@@ -41,6 +41,17 @@ def test_tall_and_wide_data_and_weights(base, close, shape, weighted, rng):
 
 
 @either
+def test_a_kernel_may_be_given(close, rng):
+    X = rng.normal(size=(40, 6))
+    K = X @ X.T
+    before = K.copy()
+    y, params = rng.normal(size=40), {"sample_weight": rng.uniform(size=40)}
+    check(KernelRidge(kernel="precomputed"), K, y, K[:7], close=close)
+    check(KernelRidge(kernel="precomputed"), K, y, K[:7], params, close=close)
+    assert np.array_equal(K, before)
+
+
+@either
 @pytest.mark.parametrize("base", BASES[:2], ids=str)
 def test_sparse_data_are_fitted_separately(base, close, rng):
     X = csr_matrix(rng.normal(size=(40, 4)))
