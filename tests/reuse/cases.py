@@ -280,14 +280,15 @@ def stacking(rng, cls):
     common = {
         "estimators": members(rng, cls),
         "passthrough": choose(rng, False, True),
-        "cv": choose(rng, None, 3),
+        "cv": choose(rng, 2, 3),
     }
     finals = [
         of_kind(cls, LogisticRegression(C=0.5), Ridge(0.5)),
         tree(random_state=0),
         tree(random_state=0, max_depth=1),
     ]
-    return common, [{"final_estimator": final} for final in (*finals, None)]
+    final = choose(rng, *finals[1:])
+    return common, [{"final_estimator": each} for each in (finals[0], final, None)]
 
 
 def fixed_threshold(rng, cls):

@@ -88,7 +88,7 @@ def test_every_transformer_is_fitted_once(frame, monkeypatch):
     grid = list(ParameterGrid(GRID))
     (group,), n_alone = groups(base, grid)
     assert len(group) == 32 and not n_alone
-    check_group(group, names_of(grid), X, y, X_new, {})
+    check_group(group[::5], names_of(grid), X, y, X_new, {})
     calls = counted(
         monkeypatch,
         TfidfVectorizer,

@@ -156,14 +156,12 @@ def test_words_are_counted_once_for_all_weights(rng, monkeypatch):
                 "tfidfvectorizer__ngram_range": [(1, 1), (1, 2)],
                 "tfidfvectorizer__use_idf": [True, False],
                 "tfidfvectorizer__norm": ["l1", "l2", None],
-                "tfidfvectorizer__sublinear_tf": [False, True],
                 "selectkbest__k": [2, 4],
-                "multinomialnb__alpha": [0.1, 1.0],
             }
         )
     )
     found, n_alone = groups(base, grid)
-    assert not n_alone and sorted(map(len, found)) == [48, 48]
+    assert not n_alone and sorted(map(len, found)) == [12, 12]
     n_counts = []
     original = TfidfVectorizer.fit_transform
 
