@@ -48,6 +48,9 @@ class Splits:
         # Splitters that only know NumPy give NumPy indices; an X of another
         # namespace or device wants its own.
         xp, _ = get_namespace(X)
+        if subsamples is not None:
+            # A part of a mask would be a mask of a part.
+            indices = [tuple(map(row_numbers, parts)) for parts in indices]
         self.indices = [
             (xp.asarray(train, device=device(X)), xp.asarray(test, device=device(X)))
             for train, test in indices
@@ -142,6 +145,12 @@ class Splits:
         self._n_shared_bytes += n_bytes
         self._shared[key] = part._replace(shared=True)
         return self._shared[key]
+
+
+def row_numbers(rows):
+    """Give the row numbers that a mask stands for; others are as they are."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
 def check_splits(indices, n_samples, splitter=None):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.multiclass import type_of_target
 
+from skhpo._evaluation.splits import row_numbers
 from skhpo._evaluation.subsamples import Subsamples
 from skhpo._sklearn import MultimetricScorer, StrOptions
 from skhpo.fidelity import SCHEDULES
@@ -137,7 +138,7 @@ def make_fidelity(search, space, X, y, indices, split_params, scorer):
     subsamples = None
     if not schedule.of_parameter:
         subsamples = Subsamples(
-            [tuple(map(_row_numbers, parts)) for parts in indices],
+            [tuple(map(row_numbers, parts)) for parts in indices],
             seed=schedule.random_state,
             classes=classes,
             groups=split_params.get("groups"),
@@ -152,11 +153,6 @@ def _classes(estimator, y):
     if type_of_target(y) not in ("binary", "multiclass"):
         return None
     return np.asarray(y).ravel()
-
-
-def _row_numbers(rows):
-    rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
 def _check_parameter(schedule, estimator, space):

@@ -190,6 +190,20 @@ def test_groups_stay_whole_and_time_stays_in_order():
         assert (np.diff(np.r_[train, test]) == 1).all()
 
 
+@pytest.mark.parametrize("convert", [np.asarray, list])
+def test_splits_may_be_masks(convert):
+    rows = [(np.arange(400), np.arange(400, 600)), (np.arange(0, 600, 2), [1, 5, 7])]
+    masks = [
+        tuple(convert(np.isin(np.arange(600), part)) for part in parts)
+        for parts in rows
+    ]
+    one, other = (
+        clone(SEARCHES["grid"]).set_params(fidelity="halving", cv=cv).fit(X, y)
+        for cv in (rows, masks)
+    )
+    assert scores_of(one) == scores_of(other)
+
+
 def test_a_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     evaluate, fits = Evaluator.evaluate, []
 
