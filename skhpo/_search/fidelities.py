@@ -1,5 +1,8 @@
 """What ``fidelity`` means for a search: how much each gets, and of what."""
 
+from numbers import Real
+from types import NoneType
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.multiclass import type_of_target
@@ -10,6 +13,7 @@ from skhpo._sklearn import MultimetricScorer, StrOptions
 from skhpo.fidelity import SCHEDULES
 from skhpo.fidelity.base import Schedule
 from skhpo.strategies.halving import HalvingStrategy
+from skhpo.trial import shortened
 
 FIDELITY = [StrOptions({*SCHEDULES}), Schedule, None]
 
@@ -163,6 +167,13 @@ def _check_parameter(schedule, estimator, space):
             f"resource = {name!r} of the fidelity is no parameter of "
             f"{type(estimator).__name__}. Give 'n_samples', or one of its parameters "
             "that is an int."
+        )
+    value = params[name]
+    if isinstance(value, bool) or not isinstance(value, Real | NoneType):
+        raise ValueError(
+            f"resource = {name!r} of the fidelity is no number: that of "
+            f"{type(estimator).__name__} is {shortened({name: value})[1:-1]}. Give "
+            "'n_samples', or a parameter that is an int, such as 'n_estimators'."
         )
     if any(name in branch for branch in space.branches):
         raise ValueError(

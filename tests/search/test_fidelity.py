@@ -308,6 +308,7 @@ REFUSED = pytest.mark.parametrize(
         ({"fidelity": "bands"}, "'fidelity'.*'bands'"),
         ({"fidelity": Halving}, "'fidelity'"),
         ({"fidelity": Halving("trees", max_resources=9)}, "resource = 'trees'"),
+        ({"fidelity": Halving("label", max_resources=9)}, "label.*is no number.*'x'"),
         ({"fidelity": Halving("a", max_resources=9)}, "'a'.*searched"),
         ({"fidelity": Halving(max_resources=601)}, "max_resources = 601.*600 samples"),
         ({"fidelity": Halving(min_resources=700)}, "min_resources = 700"),
@@ -323,6 +324,10 @@ REFUSED = pytest.mark.parametrize(
 @REFUSED
 def test_what_makes_no_sense_is_refused_before_any_fit(options, message):
     class Never(Recorder):
+        def __init__(self, a=0, label="x"):
+            self.a = a
+            self.label = label
+
         def fit(self, X, y):
             raise AssertionError
 
