@@ -52,6 +52,8 @@ class RandomStrategy:
         self.n_iter = n_iter
         self.n_candidates = count_candidates(space, n_iter)
         self.exhausted_reason = "n_iter candidates evaluated"
+        if self.n_candidates < n_iter:
+            self.exhausted_reason = "search space exhausted"
         self._seen = set()
         rng = check_random_state(random_state)
         draw = _sobol_candidates if design == "sobol" else _random_candidates

@@ -204,6 +204,17 @@ def test_splits_may_be_masks(convert):
     assert scores_of(one) == scores_of(other)
 
 
+@pytest.mark.filterwarnings("ignore:n_iter = 20 exceeds")
+@pytest.mark.parametrize("fidelity", ["halving", "hyperband"])
+@pytest.mark.parametrize("Search", [RandomSearch, BayesSearch])
+def test_a_small_space_is_exhausted_with_rungs_as_well(Search, fidelity):
+    depths = {"max_depth": [1, 2, 3, 5, 8]}
+    search = Search(TREE, depths, n_iter=20, random_state=0, fidelity=fidelity)
+    search.fit(X, y)
+    assert search.stop_reason_ == "search space exhausted"
+    assert {p["max_depth"] for p in search.cv_results_["params"]} == {1, 2, 3, 5, 8}
+
+
 def test_a_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     evaluate, fits = Evaluator.evaluate, []
 
