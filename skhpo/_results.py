@@ -113,6 +113,7 @@ def tabulate(trials, n_splits, format_results, *, limited=False):
         if any(rung.bracket for rung in rungs):
             results["bracket"] = np.array([rung.bracket for rung in rungs])
         _rank_by_resources(results, rows_with_all_splits(trials))
+        _warn_of_useless_top(results, rows_of_complete(trials))
     return results
 
 
@@ -129,6 +130,22 @@ def _rank_by_resources(results, rows):
             new[there] = n_before + rankdata(of_rows[there], method="min")
             n_before += there.sum()
         ranks[rows] = new
+
+
+def _warn_of_useless_top(results, rows):
+    """Say where only scores with less of the resource are known."""
+    for name, means in results.items():
+        if not name.startswith("mean_test_") or np.isnan(means).all():
+            continue
+        if np.isnan(means[rows]).all():
+            warnings.warn(
+                f"{name} is nan for all {len(rows)} candidates with the most of the "
+                f"resource, {results['n_resources'][rows[0]]}, so none is better than "
+                "another, though with less there are scores; see trials_ and the "
+                "split*_test_* of cv_results_ for where the nan come from.",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def rows_with_all_splits(trials):

@@ -215,6 +215,19 @@ def test_a_small_space_is_exhausted_with_rungs_as_well(Search, fidelity):
     assert {p["max_depth"] for p in search.cv_results_["params"]} == {1, 2, 3, 5, 8}
 
 
+@pytest.mark.filterwarnings("ignore:One or more of the test")
+def test_a_best_candidate_that_is_nan_gives_a_warning():
+    def scorer(estimator, X, y):
+        return estimator.score(X, y) if estimator.tree_.n_node_samples[0] < 400 else nan
+
+    nan = np.nan
+    search = GridSearch(TREE, {"max_depth": [1, 2, 3]}, cv=3, scoring=scorer)
+    search.set_params(fidelity="halving")
+    with pytest.warns(UserWarning, match="nan for all 1 candidates with the most"):
+        search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"][:3]).all()
+
+
 def test_a_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     evaluate, fits = Evaluator.evaluate, []
 
