@@ -36,15 +36,21 @@ class Subsamples:
         in_time = _are_in_time(indices)
         self._orders = []
         for train, test in indices:
-            if in_time:
-                # Those nearest to what lies between them.
-                orders = np.arange(len(train))[::-1], np.arange(len(test))
-            else:
-                orders = tuple(
-                    _order(len(rows), _at(classes, rows), _at(groups, rows), rng)
-                    for rows in (train, test)
+            # In time those nearest to what lies between the two parts.
+            bases = np.arange(len(train))[::-1], np.arange(len(test))
+            if not in_time:
+                bases = tuple(map(rng.permutation, bases))
+            self._orders.append(
+                tuple(
+                    _order(
+                        base,
+                        _at(classes, rows),
+                        _at(groups, rows),
+                        None if in_time else rng,
+                    )
+                    for base, rows in zip(bases, (train, test), strict=True)
                 )
-            self._orders.append(orders)
+            )
 
     def train(self, number, fraction):
         """Choose training samples.
@@ -82,20 +88,33 @@ def _are_in_time(indices):
     ) and all(np.all(np.diff(rows) > 0) for split in indices for rows in split)
 
 
-def _order(n, classes, groups, rng):
-    """Put `n` samples in order, so that the first ones stand for all."""
-    shuffled = rng.permutation(n)
+def _order(base, classes, groups, rng):
+    """Put samples in order, so that the first ones stand for all.
+
+    Parameters
+    ----------
+    base : ndarray of shape (n_samples,)
+        Their positions, in the order that counts where nothing else does.
+    classes, groups : array-like of shape (n_samples,) or None
+        As in :class:`Subsamples`.
+    rng : Generator or None
+        Shuffles groups, and mixes classes; None leaves the order as it is, but for the
+        first samples of each class.
+    """
+    n = len(base)
     first = np.zeros(n)  # what comes before all others, and in which turn
-    turns = rng.random(n)
+    turns = np.empty(n)
+    turns[base] = np.arange(n)
     if classes is not None:
         labels = np.unique(classes, return_inverse=True)[1].reshape(n)
         for label in range(labels.max(initial=-1) + 1):
-            members = shuffled[labels[shuffled] == label]
+            members = base[labels[base] == label]
             places = np.arange(len(members))
             first[members[:MIN_OF_CLASS]] = places[:MIN_OF_CLASS] - MIN_OF_CLASS
-            turns[members] = (places + rng.random()) / len(members)
-    if groups is not None:
+            if rng is not None:
+                turns[members] = (places + rng.random()) / len(members)
+    if groups is not None and rng is not None:
         _, labels = np.unique(groups, return_inverse=True)
         turns = rng.permutation(labels.max(initial=-1) + 1)[labels.reshape(n)]
     # The last key is the first to count.
-    return shuffled[np.lexsort((turns[shuffled], first[shuffled]))]
+    return base[np.lexsort((turns[base], first[base]))]

@@ -1,5 +1,6 @@
 """More of a resource for the best candidates of another strategy."""
 
+import warnings
 from collections import defaultdict
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -139,6 +140,7 @@ class HalvingStrategy:
         else:
             if self._n_left is None:
                 told = self._told[bracket, iteration - 1]
+                _warn_unless_decided(told, self._rung)
                 best = sorted(told, key=lambda each: _loss(each[1]))[:size]
                 self._n_left = len(best)
                 self._best = (source for source, _ in best)
@@ -192,6 +194,20 @@ class HalvingStrategy:
             gains = [gain for gain in gains if np.isfinite(gain)]
             added[low] = added[high] + (np.median(gains) if gains else 0.0)
         return {key: each[max(each)] + added[max(each)] for key, each in scores.items()}
+
+
+def _warn_unless_decided(told, rung):
+    """Say so where no score of a rung tells which of its candidates go on."""
+    if len(told) > 1 and all(isnan(score) for _, score in told):
+        bracket, iteration = rung
+        warnings.warn(
+            f"None of the {len(told)} candidates of iteration {iteration - 1}, bracket "
+            f"{bracket}, has a score, so the first of them go on. If a fit fails for "
+            "want of samples, or of another resource, raise min_resources of the "
+            "fidelity.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _loss(score):

@@ -74,7 +74,7 @@ def test_whole_groups_come_one_after_another():
 
 
 def test_in_time_the_nearest_samples_are_taken():
-    indices, chosen = subsamples(TimeSeriesSplit(3), classes=y)
+    indices, chosen = subsamples(TimeSeriesSplit(3))
     for number, (train, test) in enumerate(indices):
         n = len(train)
         np.testing.assert_array_equal(
@@ -83,6 +83,16 @@ def test_in_time_the_nearest_samples_are_taken():
         np.testing.assert_array_equal(
             chosen.test(number, 0.1), np.arange(int(0.1 * len(test)))
         )
+
+
+def test_in_time_the_nearest_of_each_class_come_first():
+    labels = np.sort(y)  # the latest samples are all of one class
+    train, test = np.arange(1190), np.arange(1190, 1200)
+    assert set(labels[train[-17:]]) == {1}
+    chosen = Subsamples([(train, test)], seed=0, classes=labels).train(0, 17 / 1190)
+    zeros = np.flatnonzero(labels[train] == 0)
+    expected = np.union1d(zeros[-MIN_OF_CLASS:], train[-17 + MIN_OF_CLASS :])
+    np.testing.assert_array_equal(chosen, expected)
 
 
 def test_another_seed_draws_others():

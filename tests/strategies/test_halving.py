@@ -77,6 +77,13 @@ def test_what_has_no_score_goes_on_last():
     assert [t.params["a"] for t in trials[6:]] == [0, 1]
 
 
+def test_a_rung_without_any_score_is_told():
+    strategy = HalvingStrategy(grid(6), BRACKETS[:1], n_samples=30)
+    with pytest.warns(UserWarning, match="None of the 6 .* iteration 0.*min_resources"):
+        trials = drive(strategy, lambda candidate: np.nan)
+    assert [t.params["a"] for t in trials[6:]] == [0, 1]
+
+
 def test_a_grid_is_shuffled_among_brackets_when_asked_to():
     orders = [
         [t.params["a"] for t in drive(strategy, lambda candidate: 0.0)[:9]]
