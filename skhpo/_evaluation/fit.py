@@ -410,8 +410,8 @@ class Evaluator:
             model, before = self._candidate(params), ""
             share = self.splits.may_share(model) and self._base_cannot_write
             share &= self._scorer_cannot_write
-            train = self.splits.train(split, model, share=share)
-            test = self.splits.test(split, model, share=share)
+            train = self.splits.train((split, 1.0), model, share=share)
+            test = self.splits.test((split, 1.0), model, share=share)
             if self.prefix is not None:
                 stripped = self.prefix.features(split, model, train, test)
                 if stripped is None:
