@@ -408,8 +408,9 @@ class Evaluator:
         paths, n_bytes = [], 0
         for split, derivative in enumerate(derivatives):
             model, before = self._candidate(params), ""
-            share = self.splits.may_share(model) and self._base_cannot_write
-            share &= self._scorer_cannot_write
+            if not _cannot_write(model):
+                return None  # its fits may see other data than it is given
+            share = self.splits.may_share(model) and self._scorer_cannot_write
             train = self.splits.train((split, 1.0), model, share=share)
             test = self.splits.test((split, 1.0), model, share=share)
             if self.prefix is not None:

@@ -564,8 +564,9 @@ class Descent:
             else:
                 self._end()
             return
-        text = _NOT_CONFIRMED.format(self._next.params, looked, f)
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        if np.isfinite(f):  # of fits that fail the search says so itself
+            text = _NOT_CONFIRMED.format(self._next.params, looked, f)
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
         self._look = self._strategy.look_from = self._reason = None
         self._search = descend(self.best)
         self._u = next(self._search)
