@@ -246,7 +246,9 @@ def _feature_sign(G, c, l1, l2, x):
         except LinAlgError:
             return None
         old = x[own]
-        new = cho_solve(factor, c[own] - l1 * signs[own], check_finite=False)
+        new = c[own] - l1 * signs[own]
+        if len(own):  # older SciPy solves no empty system
+            new = cho_solve(factor, new, check_finite=False)
         crossing = new * signs[own] < 0
         if crossing.any():
             # To the first that comes to zero; one that has just got its sign stays.

@@ -191,7 +191,8 @@ class Linear(Equations):
             for j, factor in enumerate(factors):
                 own = self.active[j]
                 both = np.append(R[j, own], [rb[j]] if self.has_intercept else [])
-                both = cho_solve(factor, both, check_finite=False)
+                if len(both):  # older SciPy solves no empty system
+                    both = cho_solve(factor, both, check_finite=False)
                 R[j, own] = both[: own.sum()]
                 rb[j] = both[-1] if self.has_intercept else 0
             return self._pack(R, rb)
