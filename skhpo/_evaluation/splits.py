@@ -116,14 +116,17 @@ class Splits:
         )
 
     def _part(self, place, estimator, rows, train, params, share):
-        number, fraction = place
-        if share and fraction != self._fraction:
-            # Smaller and larger parts come one after another.
-            self._shared, self._n_shared_bytes = {}, 0
-            self._fraction = fraction
-        key = number, train is None
-        if share and key in self._shared:
-            return self._shared[key]
+        _, fraction = place
+        key = place, train is None
+        if share:
+            if fraction != self._fraction:
+                # Smaller and larger parts come one after another.
+                self._shared, self._n_shared_bytes = {}, 0
+                self._fraction = fraction
+            # In other threads they may be under way at the same time.
+            part = self._shared.get(key)
+            if part is not None:
+                return part
         X, y = safe_split(estimator, self.X, self.y, rows, train)
         part = Part(X, y, check_method_params(self.X, params=params, indices=rows))
         return self._keep(key, part) if share else part
@@ -143,8 +146,9 @@ class Splits:
         for array in arrays:
             array.flags.writeable = False
         self._n_shared_bytes += n_bytes
-        self._shared[key] = part._replace(shared=True)
-        return self._shared[key]
+        part = part._replace(shared=True)
+        self._shared[key] = part
+        return part
 
 
 def row_numbers(rows):

@@ -15,6 +15,7 @@ from skhpo import GridSearch
 from skhpo._evaluation import splits as splits_module
 from skhpo._evaluation.fit import _cannot_write
 from skhpo._evaluation.splits import Splits
+from skhpo._evaluation.subsamples import Subsamples
 
 X, y = make_regression(60, 4, noise=5.0, random_state=0)
 
@@ -31,6 +32,23 @@ def test_a_shared_part_is_sliced_once_and_read_only():
     for array in [first.X, first.y, first.params["sample_weight"]]:
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+def test_a_thread_that_needs_less_gets_no_part_of_another_that_needs_all():
+    indices = list(KFold(3).split(X))
+    splits = Splits(
+        X,
+        y,
+        indices,
+        fit_params={},
+        score_params={},
+        subsamples=Subsamples(indices, seed=0),
+    )
+    whole = splits.train((0, 1.0), Ridge(), share=True)
+    splits._fraction = 0.5  # as if that thread were just being interrupted
+    half = splits.train((0, 0.5), Ridge(), share=True)
+    assert (len(whole.X), len(half.X)) == (40, 20)
+    assert splits.train((0, 0.5), Ridge(), share=True) is half
 
 
 def test_a_part_that_is_not_shared_is_sliced_for_each_fit():
