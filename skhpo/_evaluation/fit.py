@@ -11,11 +11,10 @@ from traceback import format_exc
 from typing import NamedTuple
 
 import numpy as np
-from joblib.logger import short_format_time
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
-from skhpo._evaluation.prefix import n_bytes_of
+from skhpo._evaluation.lines import end_line, start_line
 from skhpo._evaluation.scores import (
     error_scores,
     exit_error,
@@ -23,7 +22,11 @@ from skhpo._evaluation.scores import (
     real_scores,
 )
 from skhpo._evaluation.stops import watch_callbacks
-from skhpo._sklearn import MultimetricScorer
+from skhpo._evaluation.trust import (
+    cannot_write,
+    scorer_asks_only,
+    scorer_cannot_write,
+)
 from skhpo.reuse import (
     draws,
     fitted,
@@ -34,8 +37,6 @@ from skhpo.reuse import (
 )
 from skhpo.trial import SplitResult, shortened
 
-# Data of all splits that looks between candidates may keep in the main process.
-MAX_LOOKED_BYTES = 2**29
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 
@@ -156,9 +157,9 @@ class Evaluator:
         self.prefix = prefix
         self.names = names
         self.close = close
-        self._base_cannot_write = _cannot_write(estimator)
-        self._scorer_cannot_write = _scorer_cannot_write(scorer)
-        self._scorer_asks_only = _scorer_asks_only(scorer)
+        self._base_cannot_write = cannot_write(estimator)
+        self.scorer_cannot_write = scorer_cannot_write(scorer)
+        self._scorer_asks_only = scorer_asks_only(scorer)
 
     def evaluate(self, unit):
         """Fit and score one unit.
@@ -174,17 +175,17 @@ class Evaluator:
             Scores and times, or the traceback of the fit and ``error_score``.
         """
         if self.verbose > 9:
-            print(_start_line(self, unit))
-        estimator = self._candidate(unit.params)
+            print(start_line(self, unit))
+        estimator = self.candidate(unit.params)
         share = self._may_share(estimator, unit)
         start = time.time()
         train = self.splits.train(
             unit.place,
             estimator,
-            share=share and (self._scorer_cannot_write or not self.return_train_score),
+            share=share and (self.scorer_cannot_write or not self.return_train_score),
         )
         test = self.splits.test(
-            unit.place, estimator, share=share and self._scorer_cannot_write
+            unit.place, estimator, share=share and self.scorer_cannot_write
         )
         error, stop, derivative = None, False, None
         watchers = [] if unit.context is None else watch_callbacks(unit.context)
@@ -235,7 +236,7 @@ class Evaluator:
             test_scores, train_scores, fit_time, score_time, error, stop, derivative
         )
         if self.verbose > 1:
-            print(_end_line(self, unit, result))
+            print(end_line(self, unit, result))
         return result
 
     def evaluate_all(self, units):
@@ -308,7 +309,7 @@ class Evaluator:
         keys = []
         for params in settings:
             try:
-                estimator = self._candidate(params)
+                estimator = self.candidate(params)
             except Exception:
                 keys.append(None)  # its fit will raise that again, where it belongs
                 continue
@@ -317,16 +318,17 @@ class Evaluator:
                 return [None] * len(settings)
         return keys
 
-    def _candidate(self, params):
+    def candidate(self, params):
+        """Make the estimator of a candidate, not fitted."""
         # Values may be estimators, which other fits use as well.
         return clone(self.estimator).set_params(**clone(params, safe=False))
 
     def _evaluate_together(self, batch, on_progress):
         """Evaluate by shared fits; give results by position, as far as that works."""
-        estimators = [self._candidate(unit.params) for unit in batch]
+        estimators = [self.candidate(unit.params) for unit in batch]
         if len({get_tags(each).input_tags.pairwise for each in estimators}) > 1:
             return {}
-        place, safe = batch[0].place, self._scorer_cannot_write
+        place, safe = batch[0].place, self.scorer_cannot_write
         share = self.splits.may_share(estimators[0]) and all(
             map(self._leaves_data_alone, estimators, batch)
         )
@@ -381,69 +383,6 @@ class Evaluator:
             for i, (test_scores, train_scores, score_time) in answers.items()
         }
 
-    def look_from(self, params, derivatives, *, deadline=None):
-        """Begin to look at other values of parameters, by solves instead of fits.
-
-        Called in the main thread, between candidates.
-
-        Parameters
-        ----------
-        params : dict of str to object
-            Of a candidate.
-        derivatives : sequence of (Derivative or None)
-            What `differentiate` has given for its splits.
-        deadline : float, default=None
-            When to stop, by ``time.monotonic``.
-
-        Returns
-        -------
-        look : callable or None
-            ``look(values)`` gives a derivative for each split at other values of
-            parameters that those derivatives have slopes for; None where there is no
-            solution to be found, and none of them after the deadline. None if it would
-            take fits.
-        """
-        if any(d is None or d.solution is None for d in derivatives):
-            return None
-        paths, n_bytes = [], 0
-        for split, derivative in enumerate(derivatives):
-            model, before = self._candidate(params), ""
-            if not _cannot_write(model):
-                return None  # its fits may see other data than it is given
-            share = self.splits.may_share(model) and self._scorer_cannot_write
-            train = self.splits.train((split, 1.0), model, share=share)
-            test = self.splits.test((split, 1.0), model, share=share)
-            if self.prefix is not None:
-                stripped = self.prefix.features(split, model, train, test)
-                if stripped is None:
-                    return None
-                model, train, test = stripped
-                before = self.prefix.before
-            n_bytes += n_bytes_of(train.X) + n_bytes_of(test.X)
-            if n_bytes > MAX_LOOKED_BYTES:
-                return None
-            path = self.differentiate.path(
-                model, train, test, before, [*derivative.slopes], derivative.solution
-            )
-            if path is None:
-                return None
-            paths.append((before, path))
-
-        def look(values):
-            found = []
-            for before, path in paths:
-                if deadline is not None and time.monotonic() >= deadline:
-                    return []
-                own = {name.removeprefix(before): v for name, v in values.items()}
-                derivative = path.at(own)
-                if derivative is None:
-                    return None
-                slopes = {before + n: s for n, s in derivative.slopes.items()}
-                found.append(derivative._replace(slopes=slopes))
-            return found
-
-        return look
-
     def repeat(self, unit, result):
         """Report `unit`, whose `result` another fit has given, as if it had been run.
 
@@ -451,7 +390,7 @@ class Evaluator:
         earlier one.
         """
         if self.verbose > 9:
-            print(_start_line(self, unit))
+            print(start_line(self, unit))
         if unit.context is not None:
             part = self.splits.train(unit.place, self.estimator, share=False)
             told = dict(
@@ -463,7 +402,7 @@ class Evaluator:
             unit.context.call_on_fit_task_begin(**told)
             unit.context.call_on_fit_task_end(**told)
         if self.verbose > 1:
-            print(_end_line(self, unit, result))
+            print(end_line(self, unit, result))
 
     def lost(self, unit, cause, seconds, limit=None):
         """Make the result of a unit whose process is gone.
@@ -497,7 +436,7 @@ class Evaluator:
         train_scores = failed if self.return_train_score else None
         result = SplitResult(failed, train_scores, seconds, 0.0, cause, limit=limit)
         if self.verbose > 1:
-            print(_end_line(self, unit, result))
+            print(end_line(self, unit, result))
         return result
 
     def repeats_itself(self, params):
@@ -505,7 +444,7 @@ class Evaluator:
 
         They need not if some ``random_state`` is None.
         """
-        estimator = self._candidate(params)
+        estimator = self.candidate(params)
         return not any(
             name.rpartition("__")[2] == "random_state" and value is None
             for name, value in estimator.get_params(deep=True).items()
@@ -517,7 +456,7 @@ class Evaluator:
         if (
             self.prefix is not None
             and unit.context is None
-            and self._scorer_cannot_write
+            and self.scorer_cannot_write
             and self._leaves_data_alone(estimator, unit)
         ):
             stripped = self.prefix.strip(unit.split, estimator, train, test)
@@ -566,86 +505,9 @@ class Evaluator:
             for name, value in unit.params.items()
         ):
             return self._base_cannot_write
-        return self._base_cannot_write and _cannot_write(estimator)
-
-
-def _cannot_write(value):
-    """Tell whether `value` leaves the data it is given as they are.
-
-    True for scikit-learn's classes and ours (exact type, all the way down) that are not
-    told to save a copy; they are tested to accept read-only data. A function of the
-    user's may do anything.
-    """
-    if isinstance(value, list | tuple):
-        return all(_cannot_write(item) for item in value)
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return type(value).__module__.startswith(("sklearn.", "skhpo.")) and all(
-            _cannot_write(param) and not ("copy" in name and param is False)
-            for name, param in value.get_params(deep=False).items()
-        )
-    if isinstance(value, type) and issubclass(value, np.generic):
-        return True  # a dtype
-    return not callable(value)
-
-
-def _scorer_cannot_write(scorer):
-    """Tell whether `scorer` is one of scikit-learn's, with a metric of its own."""
-    if isinstance(scorer, MultimetricScorer):
-        return False
-    # Without a metric it is the one that calls the estimator's own ``score``.
-    metric = getattr(scorer, "_score_func", scorer)
-    modules = (getattr(item, "__module__", None) for item in (type(scorer), metric))
-    return all(str(module).startswith("sklearn.") for module in modules)
-
-
-def _scorer_asks_only(scorer):
-    """Tell whether `scorer` is one of scikit-learn's, with whatever metric.
-
-    What the user has written may do anything to an estimator; a metric sees none.
-    """
-    if isinstance(scorer, MultimetricScorer):
-        return all(map(_scorer_asks_only, scorer._scorers.values()))
-    return type(scorer).__module__.startswith("sklearn.")
+        return self._base_cannot_write and cannot_write(estimator)
 
 
 def _callback_metadata(part):
     weight = part.params.get("sample_weight")
     return None if weight is None else {"sample_weight": weight}
-
-
-def _progress(evaluator, unit):
-    message = ""
-    if evaluator.verbose > 2:
-        message = f" {unit.split + 1}/{len(evaluator.splits.indices)}"
-        if evaluator.verbose > 9:
-            message += f"; {unit.number + 1}/{evaluator.n_candidates or '?'}"
-    return message
-
-
-def _params_text(unit):
-    return ", ".join(f"{name}={unit.params[name]}" for name in sorted(unit.params))
-
-
-def _start_line(evaluator, unit):
-    line = f"[CV{_progress(evaluator, unit)}] START {_params_text(unit)}"
-    return f"{line}{(80 - len(line)) * '.'}"
-
-
-def _end_line(evaluator, unit, result):
-    params = _params_text(unit)
-    text = params + (";" if params else "")
-    if evaluator.verbose > 2:
-        train, test = result.train_scores, result.test_scores
-        if isinstance(test, dict):
-            for name in sorted(test):
-                text += f" {name}: ("
-                if train is not None:
-                    text += f"train={train[name]:.3f}, "
-                text += f"test={test[name]:.3f})"
-        elif train is not None:
-            text += f", score=(train={train:.3f}, test={test:.3f})"
-        else:
-            text += f", score={test:.3f}"
-    text += f" total time={short_format_time(result.fit_time + result.score_time)}"
-    head = f"[CV{_progress(evaluator, unit)}] END "
-    return head + "." * (80 - len(head) - len(text)) + text

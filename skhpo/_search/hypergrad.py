@@ -10,6 +10,7 @@ from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import get_scorer
 
+from skhpo._evaluation.looks import look_from
 from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import Count
@@ -413,7 +414,7 @@ class HypergradSearch(BaseSearch):
 
     def _connect(self, strategy, evaluator):
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        strategy.look_from = partial(evaluator.look_from, deadline=deadline)
+        strategy.look_from = partial(look_from, evaluator, deadline=deadline)
         strategy.keeps_ends = not self._follows_score(evaluator.scorer)
 
     def _follows_score(self, scorer):

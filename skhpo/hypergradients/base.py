@@ -152,10 +152,10 @@ class Equations(ABC):
 
         Returns
         -------
-        Equations
-            With that solution as its ``w``.
+        Equations or None
+            With that solution as its ``w``; None if only a fit leads elsewhere.
         """
-        raise NotImplementedError
+        return None
 
     def at(self, params, w):
         """Give the equations at other parameters.
@@ -175,7 +175,7 @@ class Equations(ABC):
             With a ``w`` from which Newton steps lead to the solution; None if there is
             none to be found.
         """
-        raise NotImplementedError
+        return None
 
     def by_parameter(self, w, params, name):
         """Differentiate F by a parameter that the outputs depend on by w alone.

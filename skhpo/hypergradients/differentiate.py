@@ -190,6 +190,8 @@ class Differentiator:
             )
         except np.linalg.LinAlgError:
             return None
+        if equations is None:
+            return None
         held_out = partial(self._held_out, equations.kind, chain, test)
         own = [name.removeprefix(prefix) for name in names]
         return Path(equations, params, own, X, X_new, held_out)

@@ -13,9 +13,9 @@ from sklearn.svm import SVR
 
 from skhpo import GridSearch
 from skhpo._evaluation import splits as splits_module
-from skhpo._evaluation.fit import _cannot_write
 from skhpo._evaluation.splits import Splits
 from skhpo._evaluation.subsamples import Subsamples
+from skhpo._evaluation.trust import cannot_write
 
 X, y = make_regression(60, 4, noise=5.0, random_state=0)
 
@@ -82,7 +82,7 @@ def test_shared_parts_stay_under_the_cap(monkeypatch):
     ],
 )
 def test_only_scikit_learns_own_classes_count_as_harmless(estimator, expected):
-    assert _cannot_write(estimator) is expected
+    assert cannot_write(estimator) is expected
 
 
 class Vandal(RegressorMixin, BaseEstimator):

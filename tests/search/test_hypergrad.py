@@ -43,7 +43,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, LinearSVC, LinearSVR
 
 from skhpo import BlockScaler, HypergradSearch, Integer, Real
-from skhpo._evaluation.fit import Evaluator
+from skhpo._evaluation.looks import look_from
 
 X, y = load_breast_cancer(return_X_y=True)
 X_diabetes, y_diabetes = load_diabetes(return_X_y=True)
@@ -201,13 +201,11 @@ def test_looks_depend_on_neither_workers_nor_limits(estimator, space, data, tmp_
 
 
 def test_after_the_deadline_it_does_not_look(monkeypatch):
-    own = Evaluator.look_from
-
-    def late(self, params, derivatives, deadline):
-        return own(self, params, derivatives, deadline=0.0)
+    def late(evaluator, params, derivatives, *, deadline):
+        return look_from(evaluator, params, derivatives, deadline=0.0)
 
     few = logistic().fit(X, y)
-    monkeypatch.setattr(Evaluator, "look_from", late)
+    monkeypatch.setattr("skhpo._search.hypergrad.look_from", late)
     assert logistic().fit(X, y).n_candidates_ > few.n_candidates_
 
 
@@ -220,7 +218,7 @@ def test_another_score_than_the_loss_gets_rows_to_choose_from():
 
 def test_data_too_large_to_look_at_are_searched_by_rows(monkeypatch):
     few = logistic().fit(X, y)
-    monkeypatch.setattr("skhpo._evaluation.fit.MAX_LOOKED_BYTES", 1000)
+    monkeypatch.setattr("skhpo._evaluation.looks.MAX_LOOKED_BYTES", 1000)
     more = logistic().fit(X, y)
     assert more.n_candidates_ > few.n_candidates_
     assert more.best_score_ == pytest.approx(few.best_score_, rel=1e-4)

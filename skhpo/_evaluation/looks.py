@@ -1,0 +1,75 @@
+"""Losses and slopes between candidates, by solves of our own on the same data."""
+
+import time
+
+from skhpo._evaluation.prefix import n_bytes_of
+from skhpo._evaluation.trust import cannot_write
+
+# Data of all splits that looks may keep in the main process.
+MAX_LOOKED_BYTES = 2**29
+
+
+def look_from(evaluator, params, derivatives, *, deadline=None):
+    """Begin to look at other values of parameters, by solves instead of fits.
+
+    Called in the main thread, between candidates.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        Has the data, and what differentiates.
+    params : dict of str to object
+        Of a candidate.
+    derivatives : sequence of (Derivative or None)
+        What `differentiate` has given for its splits.
+    deadline : float, default=None
+        When to stop, by ``time.monotonic``.
+
+    Returns
+    -------
+    look : callable or None
+        ``look(values)`` gives a derivative for each split at other values of
+        parameters that those derivatives have slopes for; None where there is no
+        solution to be found, and none of them after the deadline. None if it would
+        take fits.
+    """
+    if any(d is None or d.solution is None for d in derivatives):
+        return None
+    paths, n_bytes = [], 0
+    for split, derivative in enumerate(derivatives):
+        model, before = evaluator.candidate(params), ""
+        if not cannot_write(model):
+            return None  # its fits may see other data than it is given
+        share = evaluator.splits.may_share(model) and evaluator.scorer_cannot_write
+        train = evaluator.splits.train((split, 1.0), model, share=share)
+        test = evaluator.splits.test((split, 1.0), model, share=share)
+        if evaluator.prefix is not None:
+            stripped = evaluator.prefix.features(split, model, train, test)
+            if stripped is None:
+                return None
+            model, train, test = stripped
+            before = evaluator.prefix.before
+        n_bytes += n_bytes_of(train.X) + n_bytes_of(test.X)
+        if n_bytes > MAX_LOOKED_BYTES:
+            return None
+        path = evaluator.differentiate.path(
+            model, train, test, before, [*derivative.slopes], derivative.solution
+        )
+        if path is None:
+            return None
+        paths.append((before, path))
+
+    def look(values):
+        found = []
+        for before, path in paths:
+            if deadline is not None and time.monotonic() >= deadline:
+                return []
+            own = {name.removeprefix(before): v for name, v in values.items()}
+            derivative = path.at(own)
+            if derivative is None:
+                return None
+            slopes = {before + n: s for n, s in derivative.slopes.items()}
+            found.append(derivative._replace(slopes=slopes))
+        return found
+
+    return look

@@ -1,0 +1,44 @@
+"""Whose code leaves data and estimators as they are: they may be shared with it."""
+
+import numpy as np
+
+from skhpo._sklearn import MultimetricScorer
+
+
+def cannot_write(value):
+    """Tell whether `value` leaves the data it is given as they are.
+
+    True for scikit-learn's classes and ours (exact type, all the way down) that are not
+    told to save a copy; they are tested to accept read-only data. A function of the
+    user's may do anything.
+    """
+    if isinstance(value, list | tuple):
+        return all(cannot_write(item) for item in value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return type(value).__module__.startswith(("sklearn.", "skhpo.")) and all(
+            cannot_write(param) and not ("copy" in name and param is False)
+            for name, param in value.get_params(deep=False).items()
+        )
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return True  # a dtype
+    return not callable(value)
+
+
+def scorer_cannot_write(scorer):
+    """Tell whether `scorer` is one of scikit-learn's, with a metric of its own."""
+    if isinstance(scorer, MultimetricScorer):
+        return False
+    # Without a metric it is the one that calls the estimator's own ``score``.
+    metric = getattr(scorer, "_score_func", scorer)
+    modules = (getattr(item, "__module__", None) for item in (type(scorer), metric))
+    return all(str(module).startswith("sklearn.") for module in modules)
+
+
+def scorer_asks_only(scorer):
+    """Tell whether `scorer` is one of scikit-learn's, with whatever metric.
+
+    What the user has written may do anything to an estimator; a metric sees none.
+    """
+    if isinstance(scorer, MultimetricScorer):
+        return all(map(scorer_asks_only, scorer._scorers.values()))
+    return type(scorer).__module__.startswith("sklearn.")

@@ -1,0 +1,293 @@
+"""The course of one descent: which places become candidates, which only looks."""
+
+import math
+import warnings
+
+import numpy as np
+
+from skhpo.strategies._descent import End, descend, descend_many
+from skhpo.strategies._shrinkage import Tied
+
+# Losses of a fit and of a look at the same place differ by no more, relatively.
+_CLOSE = 1e-3
+# What is nearer to an end than this tells nothing new.
+_APART = 0.02
+_NO_SOLUTION = (
+    "HypergradSearch looks between candidates by solves of its own, and at {} it has "
+    "found no solution. The search goes on by fits, which take longer."
+)
+_NOT_CONFIRMED = (
+    "HypergradSearch looks between candidates by solves of its own. At {} they give a "
+    "loss of {:.6g}, the fits one of {:.6g}. The search goes on by fits, which take "
+    "longer."
+)
+
+
+class Descent:
+    """One descent: generator of points, in terms of candidates.
+
+    Parameters
+    ----------
+    strategy : GradientStrategy
+        Knows what was evaluated.
+    fixed : dict of str to object
+        Values of the hyperparameters that stay.
+    axes : Free or Tied
+        Those that move, and the coordinates in which they do.
+    start : ndarray of shape (d,)
+        In the unit cube.
+    n_rows : int
+        Number of candidates at most.
+    first : dict of str to object, default=None
+        The setting at `start`, to the last bit.
+    left_out : int, default=None
+        A split that does not count.
+    spread : Spread, default=None
+        A term that is added to the loss.
+    learnt : list of ndarray, default=None
+        Curvature that was learnt before, if there is such a term; it is added to.
+    given : list of tuple (u, f, g), default=()
+        Other points of a lone coordinate that are known.
+
+    Attributes
+    ----------
+    best : ndarray of shape (d,)
+        The best point so far, `start` before there is one.
+    loss : float
+        Its loss, with the term that is added.
+    candidate : Candidate or None
+        The candidate there.
+    visited : list of tuple (ndarray of shape (d,), Candidate)
+        Where it was.
+    strength : float
+        How strongly it shrinks scales; infinite where they are tied, 0 for not at all.
+    reason : str or None
+        Why it ended; None while it has not, or where it had no candidates left.
+    """
+
+    def __init__(
+        self,
+        strategy,
+        fixed,
+        axes,
+        start,
+        n_rows,
+        first=None,
+        *,
+        left_out=None,
+        spread=None,
+        learnt=None,
+        given=(),
+    ):
+        self.reason = None
+        self.n_rows = 0
+        self.best = start
+        self.loss = np.inf
+        self.candidate = None
+        self.visited = []
+        self.strength = np.inf if isinstance(axes, Tied) else 0.0
+        if spread is not None:
+            self.strength = spread.strength
+        self._ended = False
+        self._strategy = strategy
+        self._fixed = fixed
+        self._axes = axes
+        self._max_rows = n_rows
+        self._left_out, self._spread, self._given = left_out, spread, given
+        self._look = None  # gives derivatives at other places, where that takes no fits
+        self._lowest = np.inf, None, None  # loss, place, and setting, rows or not
+        self._reason = None  # why the search ended, while its end is no row yet
+        self._places = []  # where it has looked, with settings
+        self._ends = None  # of these, what is to be a row once the end is one
+        if not len(start):
+            self._search = _once(start)
+        elif spread is None:
+            self._search = descend(start, lambda: self._look is None)
+        else:
+            self._search = descend_many(start, spread.hessian(start), learnt)
+        self._u = next(self._search)
+        self._next = strategy.space.setting(first or self._params())
+
+    def next(self):
+        """Give the next candidate; None at the end."""
+        self.learn()
+        if self._ended:
+            return None
+        self.n_rows += 1
+        return self._next
+
+    def learn(self):
+        """Go on as far as losses and slopes are known."""
+        while not self._ended:
+            row = self._strategy.known(self._next)
+            known = row or self._looked()
+            if known is None:
+                if self.n_rows >= self._max_rows:
+                    self._ended = True
+                return
+            f, g = self._value(self._u, known)
+            if row is not None:
+                f, g = self._take(row, f, g)
+            if f < self._lowest[0]:
+                self._lowest = f, self._u, self._next
+            if self._reason is not None:
+                # Of a fit that is no solution there may be a loss, and no slope.
+                self._confirm(f if np.isfinite(f) else self._mean_loss(known))
+            else:
+                self._go_on(f, g)
+
+    def _take(self, row, f, g):
+        """Take a row in, and look about from the first one that can be looked from."""
+        self.visited.append((self._u, self._next))
+        if f < self.loss:
+            self.best, self.loss, self.candidate = self._u, f, self._next
+        look_from = self._strategy.look_from
+        if len(self.visited) > 1 or look_from is None or not np.isfinite(f):
+            return f, g
+        if self._spread is not None or not len(self._u):
+            return f, g
+        if self.n_rows >= self._max_rows:
+            return f, g
+        self._look = look_from(self._next.params, row)
+        here = self._looked()
+        return (f, g) if here is None else self._value(self._u, here)
+
+    def _looked(self):
+        """Give the derivatives at the next place, if that takes no fits."""
+        if self._look is None or self._reason is not None:
+            return None
+        names = self._axes.dimensions
+        found = self._look({name: self._next.params[name] for name in names})
+        if not found:
+            self._look = self._strategy.look_from = None
+            if found is None:  # otherwise it is too late for more
+                warnings.warn(
+                    _NO_SOLUTION.format(self._next.params), RuntimeWarning, stacklevel=2
+                )
+            return None
+        self._places.append((self._u, self._next))
+        return found
+
+    def _go_on(self, f, g):
+        """Ask the search where it wants to look next."""
+        try:
+            self._u = self._search.send((f, g, self._given))
+        except StopIteration as stop:
+            self._reason = stop.value
+            _, self._u, self._next = self._lowest
+            if isinstance(stop.value, End):
+                self._reason, self._u = stop.value
+                self._next = self._strategy.space.setting(self._params())
+            if self._next is None or self._strategy.known(self._next) is not None:
+                self._end()
+            return
+        self._next = self._strategy.space.setting(self._params())
+
+    def _confirm(self, f):
+        """See whether the fits are where the looks have been."""
+        looked = self._lowest[0]
+        if self._ends is not None or abs(f - looked) <= _CLOSE * abs(looked):
+            if self._ends is None:
+                self._ends = self._bracket_ends()
+            if self._ends and self.n_rows < self._max_rows:
+                self._u, self._next = self._ends.pop()
+            else:
+                self._end()
+            return
+        if np.isfinite(f):  # of fits that fail the search says so itself
+            text = _NOT_CONFIRMED.format(self._next.params, looked, f)
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+        self._look = self._strategy.look_from = self._reason = None
+        self._search = descend(self.best)
+        self._u = next(self._search)
+        self._next = self.candidate
+
+    def _mean_loss(self, derivatives):
+        if any(map(_failed, derivatives)):
+            return np.inf
+        return float(np.mean([derivative.loss for derivative in derivatives]))
+
+    def _end(self):
+        """Be at an end, and let go of the data that looks need."""
+        self.reason = self._reason
+        self._ended = True
+        self._look = None
+
+    def _bracket_ends(self):
+        """List places next to the end of a lone coordinate, if they are no rows."""
+        if not self._strategy.keeps_ends or len(self._u) != 1:
+            return []
+        places = sorted(self._places, key=lambda place: place[0][0])
+        below = [place for place in places if place[0][0] <= self._u[0] - _APART]
+        above = [place for place in places if place[0][0] >= self._u[0] + _APART]
+        ends = below[-1:] + above[:1]
+        return [(u, s) for u, s in ends if self._strategy.known(s) is None]
+
+    @property
+    def split_losses(self):
+        """ndarray of shape (n_splits,): Losses of the best candidate."""
+        if self.candidate is None:
+            return np.empty(0)
+        known = self._strategy.known(self.candidate)
+        return np.array([np.inf if _failed(d) else d.loss for d in known])
+
+    def onward(self, axes, n_rows, **options):
+        """Give a descent from the best candidate of this one, in other coordinates."""
+        params = (self.candidate or self._next).params
+        start, _ = axes.start(params)
+        return Descent(
+            self._strategy, self._fixed, axes, start, n_rows, params, **options
+        )
+
+    def without(self, split, n_rows):
+        """Give a descent with a split left out, from the best point visited for it."""
+        points = [
+            (u, *self._value(u, self._strategy.known(candidate), split), candidate)
+            for u, candidate in self.visited
+        ]
+        best = min(points, key=lambda point: point[1])
+        others = [(u[0], f, g[0]) for u, f, g, _ in points if u[0] != best[0][0]]
+        return Descent(
+            self._strategy,
+            self._fixed,
+            self._axes,
+            best[0],
+            n_rows,
+            best[3].params,
+            left_out=split,
+            given=[p for p in others if np.isfinite(p[1])] if len(best[0]) == 1 else (),
+        )
+
+    def _params(self):
+        return {**self._fixed, **self._axes.params(self._u)}
+
+    def _value(self, u, derivatives, left_out=None):
+        """Give the loss, and the slopes by coordinates of the cube."""
+        left_out = self._left_out if left_out is None else left_out
+        counted = [d for k, d in enumerate(derivatives) if k != left_out]
+        nothing = np.inf, np.zeros(len(u))
+        if any(_failed(d) for d in counted):
+            return nothing
+        loss = float(np.mean([d.loss for d in counted]))
+        gradient = self._axes.gradient(u, _mean_slopes(counted))
+        if self._spread is not None:
+            value, slope = self._spread(u)
+            loss, gradient = loss + value, gradient + slope
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            return nothing
+        return loss, gradient
+
+
+def _once(start):
+    yield start
+
+
+def _failed(derivative):
+    return derivative is None or not math.isfinite(derivative.loss)
+
+
+def _mean_slopes(derivatives):
+    """Average the slopes over splits."""
+    names = derivatives[0].slopes
+    rows = [[derivative.slopes[name] for name in names] for derivative in derivatives]
+    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
