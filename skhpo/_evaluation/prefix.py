@@ -100,12 +100,10 @@ class Prefix:
             fit parameters. None where features were found too large to keep, or other
             steps have fit parameters too.
         """
-        if not all(name.startswith(self._names) for name in train.params):
+        if not self._names_all(train.params):
             return None
         if split not in self._kept:
-            front = estimator[: self._n_steps]
-            X = front.fit_transform(train.X, train.y)
-            features = X, front.transform(test.X)
+            features = self._fit(estimator, train, test)
             kept = filter(None, self._kept.values())
             n_bytes = sum(map(n_bytes_of, itertools.chain(features, *kept)))
             self._kept[split] = features if n_bytes <= MAX_SHARED_BYTES else None
@@ -132,15 +130,21 @@ class Prefix:
         stripped : tuple of (estimator, Part, Part) or None
             As :meth:`strip` gives it, however large they are.
         """
-        if not self.before or not all(
-            name.startswith(self._names) for name in train.params
-        ):
+        if not self.before or not self._names_all(train.params):
             return None
         features = self._kept.get(split)
         if features is None:
-            front = estimator[: self._n_steps]
-            features = front.fit_transform(train.X, train.y), front.transform(test.X)
+            features = self._fit(estimator, train, test)
         return self._rest(estimator, train, test, features)
+
+    def _names_all(self, params):
+        """Tell whether all fit parameters are those of the rest."""
+        return all(name.startswith(self._names) for name in params)
+
+    def _fit(self, estimator, train, test):
+        """Fit the leading steps, and give what they make of both parts' X."""
+        front = estimator[: self._n_steps]
+        return front.fit_transform(train.X, train.y), front.transform(test.X)
 
     def _rest(self, estimator, train, test, features):
         """Put the features in place of the data, and their own names of parameters."""

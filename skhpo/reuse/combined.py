@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from skhpo.reuse.base import Family, NotShared, copy_of, draws, tiny_data, untouched
 
 
-class _Around(Family):
+class Around(Family):
     """What holds other estimators, whose fits may not draw."""
 
     def key(self, estimator):
@@ -20,7 +20,7 @@ class _Around(Family):
         return copy_of(leader, estimator)
 
 
-class Voting(_Around):
+class Voting(Around):
     """Weights of votes, and how they are counted."""
 
     shared = ("weights", "voting", "flatten_transform")
@@ -46,7 +46,7 @@ class Voting(_Around):
         yield *tiny_data(cls), [cls(members, **params) for params in grid]
 
 
-class FixedThreshold(_Around):
+class FixedThreshold(Around):
     """Thresholds of one classifier."""
 
     shared = ("threshold", "pos_label")
@@ -60,7 +60,7 @@ class FixedThreshold(_Around):
         yield X, y > 0, [cls(inner, threshold=each) for each in thresholds]
 
 
-class Stacking(_Around):
+class Stacking(Around):
     """Final estimators, on the same predictions of the same estimators."""
 
     shared = ("final_estimator",)

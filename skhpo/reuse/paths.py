@@ -5,6 +5,7 @@ does so is not kept with the path, so it is cut only if features are independent
 another.
 """
 
+from abc import abstractmethod
 from functools import cached_property
 from numbers import Integral
 
@@ -12,6 +13,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from skhpo.reuse.base import Family, NotShared, copy_of, draws, tiny_data
+from skhpo.reuse.centering import centered
 
 _OF_PATH = ("alphas_", "active_", "n_iter_", "coef_path_")
 
@@ -20,6 +22,13 @@ _SAME = np.finfo(np.float32).eps
 
 # A path is returned as a square, though most of it is never touched.
 _MAX_FEATURES = 5000
+
+
+def _targets(cls):
+    """Yield data with one target, and with two."""
+    X, y = tiny_data(cls)
+    yield X, y
+    yield X, np.c_[y, X[:, 0] ** 2]
 
 
 class PathLeader:
@@ -113,6 +122,21 @@ class _LeastAngle(Family):
     def leader(self, estimators):
         return PathLeader(super().leader(estimators))
 
+    def view(self, leader, estimator):
+        if not leader.independent:
+            return None
+        fitted = [getattr(leader.estimator, name) for name in _OF_PATH]
+        flat = isinstance(leader.estimator.alphas_, np.ndarray)
+        paths = [fitted] if flat else zip(*fitted, strict=True)
+        parts = [self._part(estimator, *path) for path in paths]
+        if None in parts:
+            return None
+        return leader.view_of_parts(estimator, parts, flat)
+
+    @abstractmethod
+    def _part(self, estimator, alphas, active, n_steps, path):
+        """Give what the path of an estimator's own fit has, or None if not known."""
+
 
 class Lars(_LeastAngle):
     """Least angle regression: the first steps."""
@@ -124,36 +148,20 @@ class Lars(_LeastAngle):
             raise NotShared
         return super().key(estimator)
 
-    def view(self, leader, estimator):
-        if not leader.independent:
-            return None
-        whole, n = leader.estimator, estimator.n_nonzero_coefs
-        flat = isinstance(whole.alphas_, np.ndarray)
-        fitted = [getattr(whole, name) for name in _OF_PATH]
-        parts = [
-            _first_steps(n, *part)
-            for part in ([fitted] if flat else zip(*fitted, strict=True))
-        ]
-        if None in parts:
-            return None
-        return leader.view_of_parts(estimator, parts, flat)
+    def _part(self, estimator, alphas, active, n_steps, path):
+        n = estimator.n_nonzero_coefs
+        if n >= n_steps:
+            return alphas, active, n_steps, path
+        path = path[:, : n + 1]
+        if np.any(np.all(path[:, 1:] == path[:, :-1], axis=0)):
+            return None  # a step of no length brings a feature in that is not seen
+        # Some steps bring none in.
+        n_active = sum(bool(path[i].any()) for i in active)
+        return alphas[: n + 1], active[:n_active], n, path
 
     def examples(self, cls):
-        X, y = tiny_data(cls)
-        for target in (y, np.c_[y, X[:, 0] ** 2]):
-            yield X, target, [cls(n_nonzero_coefs=n) for n in (1, 4, 2)]
-
-
-def _first_steps(n, alphas, active, n_steps, path):
-    """Give what a path of at most `n` steps has, or None if it is not known."""
-    if n >= n_steps:
-        return alphas, active, n_steps, path
-    path = path[:, : n + 1]
-    if np.any(np.all(path[:, 1:] == path[:, :-1], axis=0)):
-        return None  # a step of no length brings a feature in that is not seen
-    # Some steps bring none in.
-    n_active = sum(bool(path[i].any()) for i in active)
-    return alphas[: n + 1], active[:n_active], n, path
+        for X, y in _targets(cls):
+            yield X, y, [cls(n_nonzero_coefs=n) for n in (1, 4, 2)]
 
 
 class LassoLars(_LeastAngle):
@@ -165,25 +173,18 @@ class LassoLars(_LeastAngle):
         return -estimator.alpha
 
     def view(self, leader, estimator):
-        whole = leader.estimator
-        if estimator.alpha == whole.alpha:
-            return copy_of(whole, estimator)
-        if not leader.independent:
-            return None
-        fitted = [getattr(whole, name) for name in _OF_PATH]
-        flat = isinstance(whole.alphas_, np.ndarray)
-        parts = [
-            _stopped_at(estimator.alpha, *part, exact=self.exact)
-            for part in ([fitted] if flat else zip(*fitted, strict=True))
-        ]
-        if None in parts:
-            return None
-        return leader.view_of_parts(estimator, parts, flat)
+        if estimator.alpha == leader.estimator.alpha:
+            return copy_of(leader.estimator, estimator)
+        return super().view(leader, estimator)
+
+    def _part(self, estimator, alphas, active, n_steps, path):
+        return _stopped_at(
+            estimator.alpha, alphas, active, n_steps, path, exact=self.exact
+        )
 
     def examples(self, cls):
-        X, y = tiny_data(cls)
-        for target in (y, np.c_[y, X[:, 0] ** 2]):
-            yield X, target, [cls(alpha) for alpha in (0.3, 0.001, 0.1, 0.02)]
+        for X, y in _targets(cls):
+            yield X, y, [cls(alpha) for alpha in (0.3, 0.001, 0.1, 0.02)]
 
 
 class CloseLassoLars(LassoLars):
@@ -259,12 +260,10 @@ class Pursuit(Family):
         return view
 
     def examples(self, cls):
-        X, y = tiny_data(cls)
-        X = X + 2.0
-        for target in (y, np.c_[y, X[:, 0] ** 2]):
+        for X, y in _targets(cls):
             for precompute in (False, True):
                 common = {"precompute": precompute}
-                yield X, target, [cls(n_nonzero_coefs=n, **common) for n in (1, 4, 2)]
+                yield X + 2.0, y, [cls(n_nonzero_coefs=n, **common) for n in (1, 4, 2)]
 
 
 class PursuitLeader:
@@ -305,13 +304,7 @@ class PursuitLeader:
             y_numeric=True,
         )
         y = y.astype(X.dtype)
-        if estimator.fit_intercept:
-            X_mean, y_mean = np.average(X, axis=0), np.average(y, axis=0)
-            X, y = X - X_mean, y - y_mean
-        else:
-            X_mean = np.zeros(X.shape[1], dtype=X.dtype)
-            y_mean = np.zeros(y.shape[1:], dtype=X.dtype)
-        self.offsets = X_mean, y_mean, np.ones(X.shape[1], dtype=X.dtype)
+        X, y, self.offsets = centered(X, y, estimator.fit_intercept)
         estimator.coef_ = estimator.intercept_ = None  # each view has its own
         targets = y.reshape(-1, 1) if y.ndim == 1 else y
         precompute = estimator.precompute

@@ -24,6 +24,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from skhpo.reuse.base import Family, NotShared, copy_of, draws, tiny_data
+from skhpo.reuse.centering import centered
 
 # Up to this size a second copy of the matrix does no harm (200 MB).
 _MAX_SIZE = 5000
@@ -117,8 +118,14 @@ def _check_weights(weights, X):
         raise NotShared
 
 
-class Ridge(Family):
-    """Penalties of ridge regression of dense data, by a direct solver."""
+class _Penalties(Family):
+    """Penalties on the diagonal of one matrix.
+
+    Attributes
+    ----------
+    leader_class : type
+        Of what is fitted for all of them.
+    """
 
     shared = ("alpha",)
 
@@ -126,43 +133,14 @@ class Ridge(Family):
         alpha = estimator.alpha
         if not isinstance(alpha, Real) or isinstance(alpha, bool):
             raise NotShared  # one for each target
-        if estimator.solver not in ("auto", "cholesky", "svd") or estimator.positive:
-            raise NotShared
-        if sklearn.get_config().get("array_api_dispatch") or draws(estimator):
-            raise NotShared
         return ()
 
-    def alone(self, estimator, X):
-        return issparse(X) or min(getattr(X, "shape", (0,))) > _MAX_SIZE
-
     def leader(self, estimators):
-        return RidgeLeader(clone(estimators[0]), [each.alpha for each in estimators])
-
-    def view(self, leader, estimator):
-        coef = leader.coef(estimator.alpha, exact=self.exact)
-        if coef is None:
-            return None
-        view = copy_of(leader.estimator, estimator, coef_=coef)
-        view._set_intercept(*leader.offsets)
-        return view
-
-    def examples(self, cls):
-        X, y = tiny_data(cls)
-        X = X + 3.0
-        alphas = [*np.geomspace(0.01, 10, 2 if self.exact else _MIN_PENALTIES)]
-        others = ({"fit_intercept": False}, {"solver": "svd"}) if self.exact else ()
-        for part in (slice(None), slice(3)):  # and with fewer samples than features
-            for params in ({}, *others):
-                yield X[part], y[part], [cls(alpha, **params) for alpha in alphas]
+        alphas = [each.alpha for each in estimators]
+        return self.leader_class(clone(estimators[0]), alphas)
 
 
-class CloseRidge(Ridge):
-    """The same by one decomposition, where that is accurate."""
-
-    exact = False
-
-
-class RidgeLeader:
+class _Leader:
     """What the fits of all penalties begin with.
 
     Parameters
@@ -175,27 +153,28 @@ class RidgeLeader:
     Attributes
     ----------
     estimator : estimator
-        Fitted, but for coefficients and intercept.
-    offsets : tuple of (ndarray, ndarray, ndarray)
-        Means of X and y, and scales, for the intercept.
+        Fitted, but for what depends on the penalty.
     """
 
     def __init__(self, estimator, alphas):
         self.estimator = estimator
         self.alphas = alphas
 
+
+class RidgeLeader(_Leader):
+    """The matrix of ridge regression, or its singular values.
+
+    Attributes
+    ----------
+    offsets : tuple of (ndarray, ndarray, ndarray)
+        Means of X and y, and scales, for the intercept.
+    """
+
     def fit(self, X, y, sample_weight=None):
         """Centre and weight the data, as scikit-learn does."""
         X, y, weights = self._checked(X, y, sample_weight)
         estimator = self.estimator
-        if estimator.fit_intercept:
-            X_mean = np.average(X, axis=0, weights=weights).astype(X.dtype, copy=False)
-            y_mean = np.average(y, axis=0, weights=weights)
-            X, y = X - X_mean, y - y_mean
-        else:
-            X_mean = np.zeros(X.shape[1], dtype=X.dtype)
-            y_mean = np.zeros(y.shape[1:], dtype=X.dtype)
-        self.offsets = X_mean, y_mean, np.ones(X.shape[1], dtype=X.dtype)
+        X, y, self.offsets = centered(X, y, estimator.fit_intercept, weights)
         if y.ndim == 1:
             y = y.reshape(-1, 1)
         if weights is not None:
@@ -266,66 +245,47 @@ class RidgeLeader:
         return coef.ravel() if len(coef) == 1 else coef
 
 
-class KernelRidge(Family):
-    """Penalties of kernel ridge regression: one kernel matrix."""
+class Ridge(_Penalties):
+    """Penalties of ridge regression of dense data, by a direct solver."""
 
-    shared = ("alpha",)
+    leader_class = RidgeLeader
 
     def key(self, estimator):
-        alpha = estimator.alpha
-        if not isinstance(alpha, Real) or isinstance(alpha, bool):
+        if estimator.solver not in ("auto", "cholesky", "svd") or estimator.positive:
             raise NotShared
-        return ()
+        if sklearn.get_config().get("array_api_dispatch") or draws(estimator):
+            raise NotShared
+        return super().key(estimator)
 
     def alone(self, estimator, X):
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-        return n_samples > _MAX_SIZE
-
-    def leader(self, estimators):
-        alphas = [each.alpha for each in estimators]
-        return KernelLeader(clone(estimators[0]), alphas)
+        return issparse(X) or min(getattr(X, "shape", (0,))) > _MAX_SIZE
 
     def view(self, leader, estimator):
-        dual_coef = leader.dual_coef(estimator.alpha, exact=self.exact)
-        if dual_coef is None:
+        coef = leader.coef(estimator.alpha, exact=self.exact)
+        if coef is None:
             return None
-        return copy_of(leader.estimator, estimator, dual_coef_=dual_coef)
+        view = copy_of(leader.estimator, estimator, coef_=coef)
+        view._set_intercept(*leader.offsets)
+        return view
 
     def examples(self, cls):
         X, y = tiny_data(cls)
-        n = 2 if self.exact else _MIN_PENALTIES
-        for kernel, alphas in (
-            ("linear", np.geomspace(1.0, 30, n)),
-            ("rbf", np.geomspace(0.1, 5, n)),
-        ):
-            yield X, y, [cls(alpha, kernel=kernel) for alpha in alphas]
+        X = X + 3.0
+        alphas = [*np.geomspace(0.01, 10, 2 if self.exact else _MIN_PENALTIES)]
+        others = ({"fit_intercept": False}, {"solver": "svd"}) if self.exact else ()
+        for part in (slice(None), slice(3)):  # and with fewer samples than features
+            for params in ({}, *others):
+                yield X[part], y[part], [cls(alpha, **params) for alpha in alphas]
 
 
-class CloseKernelRidge(KernelRidge):
+class CloseRidge(Ridge):
     """The same by one decomposition, where that is accurate."""
 
     exact = False
 
 
-class KernelLeader:
-    """The kernel matrix of kernel ridge regression.
-
-    Parameters
-    ----------
-    estimator : KernelRidge
-        Gives the other parameters; it is changed.
-    alphas : list of float
-        Penalties of the candidates.
-
-    Attributes
-    ----------
-    estimator : KernelRidge
-        Fitted, but for the coefficients.
-    """
-
-    def __init__(self, estimator, alphas):
-        self.estimator = estimator
-        self.alphas = alphas
+class KernelLeader(_Leader):
+    """The kernel matrix of kernel ridge regression."""
 
     def fit(self, X, y, sample_weight=None):
         """Compute the kernel matrix."""
@@ -379,3 +339,34 @@ class KernelLeader:
         if self._root is not None:
             x *= self._root[:, np.newaxis]
         return x.ravel() if self._is_flat else x
+
+
+class KernelRidge(_Penalties):
+    """Penalties of kernel ridge regression: one kernel matrix."""
+
+    leader_class = KernelLeader
+
+    def alone(self, estimator, X):
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        return n_samples > _MAX_SIZE
+
+    def view(self, leader, estimator):
+        dual_coef = leader.dual_coef(estimator.alpha, exact=self.exact)
+        if dual_coef is None:
+            return None
+        return copy_of(leader.estimator, estimator, dual_coef_=dual_coef)
+
+    def examples(self, cls):
+        X, y = tiny_data(cls)
+        n = 2 if self.exact else _MIN_PENALTIES
+        for kernel, alphas in (
+            ("linear", np.geomspace(1.0, 30, n)),
+            ("rbf", np.geomspace(0.1, 5, n)),
+        ):
+            yield X, y, [cls(alpha, kernel=kernel) for alpha in alphas]
+
+
+class CloseKernelRidge(KernelRidge):
+    """The same by one decomposition, where that is accurate."""
+
+    exact = False

@@ -7,6 +7,7 @@ from operator import attrgetter
 import numpy as np
 
 from skhpo.reuse.base import Family, NotShared, copy_of, draws
+from skhpo.reuse.combined import Around
 
 _EXACT = ("chi2", "f_classif", "f_regression")
 _SEEDED = ("mutual_info_classif", "mutual_info_regression")
@@ -85,21 +86,15 @@ class VarianceThreshold(Family):
         yield X * [0.1, 1, 2, 3, 4], y, [cls(t) for t in (0.5, 3.0, 0.1)]
 
 
-class SelectFromModel(Family):
+class SelectFromModel(Around):
     """Features that are important enough to a model."""
 
     shared = ("threshold",)
 
     def key(self, estimator):
-        if estimator.prefit or callable(estimator.max_features) or draws(estimator):
+        if estimator.prefit or callable(estimator.max_features):
             raise NotShared
-        return ()
-
-    def size(self, estimator):
-        return 0
-
-    def view(self, leader, estimator):
-        return copy_of(leader, estimator)
+        return super().key(estimator)
 
     def examples(self, cls):
         from sklearn.linear_model import LogisticRegression
