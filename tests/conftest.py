@@ -1,5 +1,6 @@
 """Data small enough that a search takes milliseconds."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from sklearn.datasets import make_classification, make_regression
 # told the path of the process that starts them.
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("oracle")
+
+# A shell makes what it runs in the background deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Imported by the tests that need torch, never collected.
 collect_ignore = ["torch_net.py", "hypergradients/torch_modules.py"]

@@ -279,7 +279,8 @@ class Schedule:
             self._n_met[name] += 1
             n_met = self._n_met[name]
             entry.key = name if n_met == 1 else f"{name}-{n_met}"
-        return self._go_on(entry, self._n_first)
+        is_judged = self._race is not None and number >= self._race.lag
+        return self._go_on(entry, self._n_first if is_judged else self._n_splits)
 
     def _go_on(self, entry, n_due):
         """Let a candidate have its first `n_due` splits; return what is missing."""

@@ -1,6 +1,7 @@
 """Searches that race: results, columns, limits, files and refusals."""
 
 import os
+import signal
 import time
 import warnings
 
@@ -207,6 +208,44 @@ def test_a_search_that_goes_on_from_a_file_races_alike(racing, n_jobs, tmp_path)
     # Whatever else the file has: fits of a search without racing are not looked at.
     fitted(None, name="b")
     assert columns_of(fitted(racing, name="b")) == expected
+
+
+class Interrupted(Given):
+    """Have the user press Ctrl-C in one of all fits."""
+
+    n_left = 0
+
+    def fit(self, X, y):
+        Interrupted.n_left -= 1
+        if Interrupted.n_left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().fit(X, y)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("at", [1, 6, 20, 31, 47, 60])
+def test_a_race_that_is_interrupted_keeps_what_is_decided(n_jobs, at, tmp_path):
+    table = draw_table(1, n_rows=30)
+    expected = search(table, "paired").fit(X, y)
+    options = {"n_jobs": n_jobs, "checkpoint": tmp_path / "race.jsonl"}
+    found = search(table, "paired", **options).set_params(estimator=Interrupted(table))
+    with parallel_config("threading"):
+        Interrupted.n_left = at
+        with pytest.raises(KeyboardInterrupt):
+            found.fit(X, y)
+        assert Interrupted.n_left <= 0
+        assert hasattr(found, "cv_results_") or at < 40
+        if hasattr(found, "cv_results_"):
+            rows = found.cv_results_["param_row"].astype(int)
+            assert 0 < len(rows) < 30
+            assert found.stop_reason_ == "interrupted"
+            for name in ("status", "n_splits_done", "mean_test_score"):
+                same = expected.cv_results_[name][rows]
+                np.testing.assert_array_equal(found.cv_results_[name], same)
+            assert found.cv_results_["status"][found.best_index_] == "complete"
+        found.fit(X, y)
+    assert columns_of(found) == columns_of(expected)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
