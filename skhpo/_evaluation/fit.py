@@ -160,6 +160,7 @@ class Evaluator:
         self._base_cannot_write = cannot_write(estimator)
         self.scorer_cannot_write = scorer_cannot_write(scorer)
         self._scorer_asks_only = scorer_asks_only(scorer)
+        self._made = [], []
 
     def evaluate(self, unit):
         """Fit and score one unit.
@@ -323,9 +324,20 @@ class Evaluator:
         # Values may be estimators, which other fits use as well.
         return clone(self.estimator).set_params(**clone(params, safe=False))
 
+    def _candidates(self, batch):
+        """Make the estimators of a batch, once for all splits that come in a row.
+
+        Shared fits leave them as they are.
+        """
+        numbers = [unit.number for unit in batch]
+        made = self._made  # by another thread perhaps
+        if made[0] != numbers:
+            made = self._made = numbers, [self.candidate(u.params) for u in batch]
+        return made[1]
+
     def _evaluate_together(self, batch, on_progress):
         """Evaluate by shared fits; give results by position, as far as that works."""
-        estimators = [self.candidate(unit.params) for unit in batch]
+        estimators = self._candidates(batch)
         if len({get_tags(each).input_tags.pairwise for each in estimators}) > 1:
             return {}
         place, safe = batch[0].place, self.scorer_cannot_write
