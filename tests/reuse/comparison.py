@@ -5,6 +5,7 @@ import re
 from sklearn.base import clone
 
 from skhpo.reuse import fitted, group_key
+from skhpo.reuse.base import parts
 from skhpo.reuse.selftest import differences, same
 
 
@@ -33,6 +34,7 @@ def groups(base, grid, *, close=False):
 def check_group(group, names, X, y, X_new, params, *, close=False):
     """Compare every candidate of a group with a fit of its own."""
     answered = set()
+    before = [attributes_of(estimator) for estimator in group]
     for number, ours in fitted(group, X, y, names=names, params=params, close=close):
         assert number not in answered
         answered.add(number)
@@ -44,6 +46,12 @@ def check_group(group, names, X, y, X_new, params, *, close=False):
         assert text_of(ours) == text_of(separate)
         check_attributes(ours, separate, exact=not close)
     assert answered == set(range(len(group)))
+    assert [attributes_of(estimator) for estimator in group] == before
+
+
+def attributes_of(estimator):
+    """Name what it has, and what each estimator inside has."""
+    return [(type(part), sorted(vars(part))) for part in parts(estimator)]
 
 
 def text_of(estimator):
