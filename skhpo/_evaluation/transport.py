@@ -2,9 +2,9 @@
 
 joblib pickles the arguments of every task, but an array above ``max_nbytes`` it puts
 into shared memory, or scatters to a cluster, the first time it sees it. So the
-evaluator is pickled once, into one array that is made large enough for this, unless it
-is so small that sending it each time costs less. Its own large arrays stay outside, as
-arguments of their own, so that X is not copied into it.
+evaluator is pickled once, into one array, which is a copy of bytes for each task or
+large enough for this. Its own large arrays stay outside, as arguments of their own, so
+that X is not copied into it.
 """
 
 import io
@@ -18,11 +18,8 @@ try:  # joblib depends on it, and carried it inside before 1.6
 except ImportError:
     from joblib.externals import cloudpickle
 
-# Above joblib's default ``max_nbytes`` of 1 MiB.
-MIN_BYTES = 2**20 + 2**12
-# Up to this size a pickle travels with every task: mapping a file costs 0.3 ms, copying
-# so much a third of that.
-MAX_SENT_BYTES = 2**16
+# joblib's default ``max_nbytes``: above, arrays go through shared memory.
+MAX_SENT_BYTES = 2**20
 _ALIGNMENT = 64
 
 
@@ -38,9 +35,8 @@ def pack(value):
     -------
     arrays : list of ndarray
         The first one, of dtype uint8, holds the pickle and, behind it, the arrays of
-        up to ``MIN_BYTES``. It has more bytes than that, or at most
-        ``MAX_SENT_BYTES``. The others are the larger arrays inside `value`: the same
-        objects, not copies, but for those of files that hold something else.
+        up to ``MAX_SENT_BYTES``. The others are the larger arrays inside `value`: the
+        same objects, not copies, but for those of files that hold something else.
     """
     arrays, buffers = [], []
     stream = io.BytesIO()
@@ -57,10 +53,7 @@ def pack(value):
         ]
     )
     # The index stands at the end, and its length in the last eight bytes.
-    size = end + len(index) + 8
-    if size > MAX_SENT_BYTES:
-        size = max(size, MIN_BYTES)
-    payload = np.zeros(size, dtype=np.uint8)
+    payload = np.zeros(end + len(index) + 8, dtype=np.uint8)
     for start, piece in zip(starts, pieces, strict=True):
         payload[start : start + piece.nbytes] = piece
     payload[-8 - len(index) : -8] = np.frombuffer(index, dtype=np.uint8)
@@ -90,7 +83,7 @@ class _Pickler(cloudpickle.Pickler):
     def persistent_id(self, value):
         if (
             type(value) not in (np.ndarray, np.memmap)
-            or value.nbytes < MIN_BYTES
+            or value.nbytes <= MAX_SENT_BYTES
             or value.dtype.hasobject
         ):
             return None
