@@ -334,6 +334,16 @@ class HypergradSearch(BaseSearch):
                 groups.append(tuple(own))
         return groups
 
+    def _draw_splits(self, X, y, split_params):
+        indices = super()._draw_splits(X, y, split_params)
+        if self.shrinkage == "auto" and len(indices) < 2:
+            raise ValueError(
+                "shrinkage = 'auto' is chosen on splits that are left out, but cv = "
+                f"{self.cv!r} gives a single one. Use several, or set shrinkage to a "
+                "number."
+            )
+        return indices
+
     def _make_shrinkage(self, scales):
         strength = self.shrinkage
         if strength is None:
