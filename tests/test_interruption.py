@@ -23,7 +23,8 @@ y = X[:, 0]
 
 # A search of which the third candidate hangs.
 SCRIPT = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored
 sys.path.insert(0, {folder!r})
 from misbehaving import Misbehaving
 from test_interruption import X, y

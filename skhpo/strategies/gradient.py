@@ -19,9 +19,10 @@ from skhpo.strategies._shrinkage import (
 )
 from skhpo.strategies.bayes import BayesStrategy
 
-# Rows that a descent should have for itself; where combinations of the other
-# hyperparameters are so many that it would have fewer, a model chooses among them.
-MIN_ROWS = 6
+# Rows that a descent along no, one or more hyperparameters should have for itself.
+# Where combinations of the others are so many that there would be fewer, a model
+# chooses among them.
+MIN_ROWS = 1, 3, 6
 # Rows of a descent from a setting that the model has chosen, that one included.
 _N_LOCAL = 4
 SHRUNK = "converged at every strength of shrinkage"
@@ -89,8 +90,8 @@ class GradientStrategy:
                 self._cannot_shrink(
                     "Scales are shrunk only where all combinations of the other "
                     "hyperparameters are tried: where all of these are discrete, and "
-                    f"n_iter = {n_iter} leaves {MIN_ROWS} candidates for each. Raise "
-                    "n_iter, search fewer of them, or set shrinkage=0."
+                    f"n_iter = {n_iter} leaves {MIN_ROWS[-1]} candidates for each. "
+                    "Raise n_iter, search fewer of them, or set shrinkage=0."
                 )
             self._model = BayesStrategy(
                 space,
@@ -190,12 +191,13 @@ class GradientStrategy:
 
     def _arms(self, n_iter):
         """List the fixed parts, each with its smooth names; None if they are many."""
-        arms = []
+        arms, n_rows = [], 0
         for branch in self.space.branches:
             free = [name for name, d in branch.items() if d.continuous]
             rest = {name: d for name, d in branch.items() if name not in free}
             n_fixed = math.prod(d.n_values for d in rest.values())
-            if (len(arms) + n_fixed) * MIN_ROWS > max(n_iter, MIN_ROWS):
+            n_rows += n_fixed * _min_rows(free)
+            if n_rows > n_iter and len(arms) + n_fixed > 1:
                 return None
             for values in itertools.product(*(d.values() for d in rest.values())):
                 fixed = dict(zip(rest, values, strict=True))
@@ -209,7 +211,8 @@ class GradientStrategy:
         """Yield the descents, each for its share of the rows."""
         for number, (fixed, dimensions) in enumerate(arms):
             left = self.n_candidates - len(self._seen)
-            share = -(-left // (len(arms) - number))
+            needs = [_min_rows(dimensions) for _, dimensions in arms[number:]]
+            share = -(-left * needs[0] // sum(needs))
             groups = self._groups(dimensions)
             if groups:
                 standing = self._standings[number]
@@ -379,6 +382,10 @@ class GradientStrategy:
     def known(self, candidate):
         """Give the derivatives of a candidate's splits; None before it is told."""
         return self._seen.get(candidate.key)
+
+
+def _min_rows(names):
+    return MIN_ROWS[min(len(names), 2)]
 
 
 def _middle(branch, names):

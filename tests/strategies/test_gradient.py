@@ -1,6 +1,7 @@
 """Descents find the minimum in few evaluations; combinations are searched around."""
 
 import math
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,8 +61,20 @@ def test_one_coordinate_takes_few_evaluations(centre, start, steep):
 def test_several_coordinates_converge(pairs, steep):
     centre, start = np.transpose(pairs)
     points, values, _ = run(bowl(centre, steep), start)
-    assert values.min() <= (1.001 if len(pairs) == 2 else 1.003)
+    assert values.min() <= 1.02
     assert len(points) <= 60
+
+
+def test_several_coordinates_nearly_always_converge_closely():
+    """400 bowls, seed 0: the 99th percentile lies within 0.5 %, the median 0.01 %."""
+    rng = np.random.default_rng(0)
+    values = []
+    for _ in range(400):
+        centre, start = rng.uniform(size=(2, rng.integers(2, 6)))
+        steep = 10 ** rng.uniform(-1, 2)
+        values.append(run(bowl(centre, steep), start)[1].min())
+    assert np.quantile(values, 0.99) <= 1.005
+    assert np.median(values) <= 1.0001
 
 
 @pytest.mark.parametrize("centre", [-1.0, 2.0])
@@ -179,13 +192,23 @@ def test_it_converges_and_says_so():
     assert strategy.exhausted_reason == CONVERGED
 
 
-def test_few_combinations_are_all_tried():
+@pytest.mark.parametrize("n_iter", [18, 40])
+def test_few_combinations_are_all_tried(n_iter):
     spec = {"C": LOG, "kind": ["a", "b"], "degree": Integer(2, 4)}
-    _, trials = search(spec, 40)
-    tried = {(trial.params["kind"], trial.params["degree"]) for trial in trials}
+    _, trials = search(spec, n_iter)
+    tried = Counter((trial.params["kind"], trial.params["degree"]) for trial in trials)
     assert len(tried) == 6
+    assert min(tried.values()) >= 3
     best = min(trials, key=lambda trial: trial.splits[0].derivative.loss)
     assert (best.params["kind"], best.params["degree"]) == ("b", 3)
+
+
+def test_a_combination_without_a_gradient_is_one_candidate():
+    spec = [{"C": LOG, "kind": ["a"]}, {"degree": [2, 3, 4, 5]}, {"alpha": LOG}]
+    _, trials = search(spec, 10)
+    names = Counter(tuple(sorted(trial.params)) for trial in trials)
+    assert names["degree",] == 4
+    assert names["C", "kind"] >= 3 <= names["alpha",]
 
 
 def test_no_more_than_n_iter_distinct_candidates():
