@@ -1,9 +1,11 @@
 """Races in the engine: what is given up is a function of scores alone."""
 
+import joblib
 import numpy as np
 import pytest
 from joblib import parallel_config
 from replay import Table, replay, simulate
+from sklearn.utils.fixes import parse_version
 
 from skhpo.racing import Bound, Forgiving, Paired
 
@@ -107,7 +109,11 @@ def test_workers_that_would_wait_go_ahead_unless_an_error_were_raised(error_scor
     assert [trial.n_splits_done for trial in trials] == [10] * 4 + [3] * 4
     assert [len(trial.done) for trial in trials] == [10] * 4 + [3] * 4
     assert len(table.evaluated) == len({*table.evaluated})
-    assert (len(table.evaluated) > 52) == (error_score != "raise")
+    if error_score == "raise":
+        assert len(table.evaluated) == 52
+    elif parse_version(joblib.__version__) >= parse_version("1.4"):
+        # Before, results are read in order, and the one that is late holds them up.
+        assert len(table.evaluated) > 52
 
 
 def test_a_failed_split_keeps_its_candidate_in_and_is_no_measure_for_others():
