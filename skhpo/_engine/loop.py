@@ -1,6 +1,8 @@
 """Ask, evaluate and tell until there is a reason to stop."""
 
+import threading
 import time
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from joblib import effective_n_jobs
@@ -8,6 +10,7 @@ from joblib.parallel import get_active_backend
 
 from skhpo._engine.executors import run_inline, run_parallel, run_watched
 from skhpo._engine.schedule import INTERRUPTED, TIMED_OUT, Place, Schedule
+from skhpo._engine.threads import one_thread
 
 # A fit that was begun so often, and never ended, may be what kills the process.
 MAX_BEGUN = 3
@@ -123,21 +126,26 @@ def run(
         deadline=None if timeout is None else start + timeout,
         race=race,
     )
-    interruption = None
-    try:
-        if watched:
-            run_watched(schedule, evaluator, n_workers, fit_timeout)
-        elif place is Place.INLINE:
-            run_inline(schedule, evaluator)
-        else:
-            lags = strategy.max_pending is not None or race is not None
-            if lags or pre_dispatch == "all":
-                pre_dispatch = "2*n_jobs"
-            run_parallel(schedule, evaluator, n_workers, pre_dispatch)
-    except (KeyboardInterrupt, SystemExit) as exception:
-        interruption = exception
-        schedule.end(INTERRUPTED)
-    finally:
-        schedule.let_go(schedule.in_flight)
-    trials = schedule.finish(keep_parts=schedule.reason == TIMED_OUT)
+    feeds_back = strategy.max_pending is not None
+    main = threading.current_thread() is threading.main_thread()
+    # Fits in other threads would have one while the strategy computes, and more while
+    # it does not: the last bits of their scores would be a matter of chance.
+    throughout = feeds_back and (place is Place.THREADS or not main)
+    with one_thread() if throughout else nullcontext():
+        interruption = None
+        try:
+            if watched:
+                run_watched(schedule, evaluator, n_workers, fit_timeout)
+            elif place is Place.INLINE:
+                run_inline(schedule, evaluator)
+            else:
+                if feeds_back or race is not None or pre_dispatch == "all":
+                    pre_dispatch = "2*n_jobs"
+                run_parallel(schedule, evaluator, n_workers, pre_dispatch)
+        except (KeyboardInterrupt, SystemExit) as exception:
+            interruption = exception
+            schedule.end(INTERRUPTED)
+        finally:
+            schedule.let_go(schedule.in_flight)
+        trials = schedule.finish(keep_parts=schedule.reason == TIMED_OUT)
     return Outcome(trials, schedule.reason or strategy.exhausted_reason, interruption)

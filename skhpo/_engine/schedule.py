@@ -1,16 +1,12 @@
 """What has been proposed, what waits to be evaluated, what is finished."""
 
-import threading
 import time
 from collections import Counter, deque
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from enum import Enum, auto
-from functools import cache
 from itertools import chain, islice
 
-from joblib import parallel_config
-from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
-
+from skhpo._engine.threads import on_its_own
 from skhpo._evaluation.fit import Unit
 from skhpo.reuse import is_whole
 from skhpo.trial import Trial
@@ -108,7 +104,6 @@ class Schedule:
         self._in_step = self._shares and self._feeds_back
         if self._in_step and (place is not Place.INLINE or strategy.max_pending == 1):
             self._shares = self._in_step = False
-        self._one_thread = self._feeds_back and place is not Place.THREADS
         self._runs = iter(())  # of units that are not yet in the queue
         self._exhausted = False
         self._n_asked = 0
@@ -180,7 +175,7 @@ class Schedule:
             return None
         missing, n_found = [], 0
         while n > 0:
-            with _on_its_own(self._one_thread):
+            with on_its_own(self._feeds_back):
                 candidates = self._strategy.ask(n)
             n_found += len(candidates)
             missing += [units for c in candidates if (units := self._add(c))]
@@ -195,7 +190,7 @@ class Schedule:
         if n_needed > len(self.trials):
             return 0
         if n_needed > self._n_told:
-            with _on_its_own(self._one_thread):
+            with on_its_own(self._feeds_back):
                 self._strategy.tell(self.trials[self._n_told : n_needed])
             self._n_told = n_needed
         if self._feeds_back:
@@ -486,7 +481,7 @@ class Schedule:
                 self.trials.append(trial)
                 if self._on_trial is not None and whole:
                     self._on_trial(trial, entry.n_fits == 0)
-        with _on_its_own(self._one_thread):
+        with on_its_own(self._feeds_back):
             self._strategy.tell(
                 [trial for trial in self.trials[self._n_told :] if not trial.cut_off]
             )
@@ -516,32 +511,6 @@ def _setting(candidate):
     if candidate.fraction == 1:
         return candidate.params
     return {**candidate.params, "(fraction of samples)": candidate.fraction}
-
-
-@contextmanager
-def _on_its_own(one_thread):
-    """Keep what a strategy computes apart from the workers of this search.
-
-    A model may use joblib itself. In the active backend it would share its pool with
-    the search, and close it at its end.
-
-    The last bits of a product of BLAS depend on its number of threads, and with them
-    which of two equally good candidates comes first; so it gets one. That holds for the
-    whole process, and is left alone where fits may run in other threads of it, which
-    it would change.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    with (
-        parallel_config("sequential", n_jobs=1),
-        _blas_threads().limit(limits=1) if one_thread and main else nullcontext(),
-    ):
-        yield
-
-
-@cache
-def _blas_threads():
-    """Look for the libraries with threads once; it takes milliseconds."""
-    return ThreadpoolController()
 
 
 class _Entry:

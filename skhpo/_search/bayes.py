@@ -169,7 +169,9 @@ class BayesSearch(BaseSearch):
     The last bits of a score may depend on the number of threads that BLAS uses in a
     fit, which joblib's processes reduce. They are rounded off before the model sees
     them. Where an estimator's scores differ by more than that, so may the candidates;
-    ``OMP_NUM_THREADS=1`` rules it out.
+    ``OMP_NUM_THREADS=1`` rules it out. The model itself is computed with one thread;
+    where fits run in other threads of the process, as with joblib's threading backend,
+    BLAS has one thread as long as the search lasts, for them as well.
 
     References
     ----------

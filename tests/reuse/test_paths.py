@@ -105,3 +105,12 @@ def test_one_fit_answers_for_a_path(rng, monkeypatch):
     (group,), _ = groups(base, grid)
     assert len(list(fitted(group, X, y, names={"alpha"}))) == 4
     assert n_fits == [0.001]
+
+
+def test_a_pursuit_in_single_precision_is_not_shared(rng):
+    X, y = rng.normal(size=(40, 6)).astype(np.float32), rng.normal(size=40)
+    base, grid = OrthogonalMatchingPursuit(), COUNTS
+    (group,), _ = groups(base, grid)
+    for number, each in fitted(group, X, y, names=names_of(grid)):
+        own = OrthogonalMatchingPursuit(**group[number].get_params()).fit(X, y)
+        assert each.coef_.tobytes() == own.coef_.tobytes()
