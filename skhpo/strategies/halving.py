@@ -15,7 +15,7 @@ from skhpo.trial import Rung
 class HalvingStrategy:
     """Ask another strategy for candidates, and again for the best of them.
 
-    The rungs of a schedule are asked for one after the other. In the first rung of a
+    The rungs of a schedule are asked for bracket by bracket. In the first rung of a
     bracket the other strategy proposes; in the others those come again that were best
     in the rung before, with more of the resource. Only scores of one rung are compared.
 
@@ -64,8 +64,8 @@ class HalvingStrategy:
         self._n_asked = self._n_told = 0
         self._sources = {}  # id of a candidate -> itself, and what it was made of
         self._told = defaultdict(list)  # rung -> (source, mean score) of its trials
-        self._ends = {}  # rung -> number of candidates asked by its end
-        self._rungs = iter(self._in_order())
+        self._ends = {}  # rung -> number of candidates asked by its end so far
+        self._parts = iter(self._in_order())
         self._go_on()
 
     @property
@@ -87,8 +87,8 @@ class HalvingStrategy:
         while self._rung is not None and self.n_needed(self._n_asked) <= self._n_told:
             candidates = [self._make(source) for source in self._next_sources(n)]
             self._n_asked += len(candidates)
+            self._ends[self._rung] = self._n_asked
             if not candidates or self._n_left == 0:
-                self._ends[self._rung] = self._n_asked
                 self._go_on()
             if candidates:
                 return candidates
@@ -112,36 +112,47 @@ class HalvingStrategy:
         return self._strategy.predictor()
 
     def _in_order(self):
-        """List the rungs, by bracket and iteration, as they are evaluated."""
-        places = [
-            (bracket, iteration)
-            for bracket, rungs in enumerate(self._brackets)
-            for iteration in range(len(rungs))
-        ]
-        if self.max_pending is None:
-            # So that workers need not wait for the last of a rung.
-            places.sort(key=lambda place: place[1])
-        return places
+        """Divide the rungs into parts, in the order of their evaluation.
+
+        Where nothing is learnt, an equal part of the first rung of the next bracket
+        follows on each rung, so that workers need not wait for the last of that rung.
+
+        Returns
+        -------
+        parts : list of ((int, int), int)
+            Bracket and iteration, and up to how many candidates.
+        """
+        overlap = self.max_pending is None
+        parts, n_begun = [], 0  # candidates of the first rung that are there already
+        for bracket, rungs in enumerate(self._brackets):
+            following = 0
+            if overlap and bracket + 1 < len(self._brackets):
+                following = self._brackets[bracket + 1][0][0]
+            for iteration, (size, _) in enumerate(rungs):
+                parts.append(((bracket, iteration), size - n_begun))
+                begin, end = (
+                    following * i // len(rungs) for i in (iteration, iteration + 1)
+                )
+                parts.append(((bracket + 1, 0), end - begin))
+                n_begun = 0
+            n_begun = following
+        return [part for part in parts if part[1]]
 
     def _go_on(self):
-        """Go on to the next rung."""
-        self._rung = next(self._rungs, None)
-        self._n_left = None  # candidates that it still has to be asked for
+        """Go on to the next part."""
+        self._rung, self._n_left = next(self._parts, (None, 0))
         self._best = None  # those of the rung before that it consists of
 
     def _next_sources(self, n):
         """Give up to `n` candidates for the rung under way, and count them off."""
         bracket, iteration = self._rung
-        size, _ = self._brackets[bracket][iteration]
         if iteration == 0:
-            if self._n_left is None:
-                self._n_left = size
             sources = self._new(min(n, self._n_left))
         else:
-            if self._n_left is None:
+            if self._best is None:
                 told = self._told[bracket, iteration - 1]
                 _warn_unless_decided(told, self._rung)
-                best = sorted(told, key=lambda each: _loss(each[1]))[:size]
+                best = sorted(told, key=lambda each: _loss(each[1]))[: self._n_left]
                 self._n_left = len(best)
                 self._best = (source for source, _ in best)
             sources = list(islice(self._best, n))

@@ -1,8 +1,11 @@
 """What halving asks of the strategy that proposes, when, and what it tells it."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
+from skhpo.fidelity import Hyperband
 from skhpo.space import Real, Space
 from skhpo.strategies.bayes import BayesStrategy
 from skhpo.strategies.grid import GridStrategy
@@ -41,17 +44,43 @@ def places(trials):
     ]
 
 
-def test_all_brackets_begin_before_any_goes_on_where_nothing_is_learnt():
+def test_the_next_bracket_begins_between_the_rungs_of_one_where_nothing_is_learnt():
     strategy = HalvingStrategy(grid(9), BRACKETS, n_samples=30)
     trials = drive(strategy, lambda candidate: candidate.params["a"] % 4)
     assert places(trials) == [
         *((0, 0, a) for a in range(6)),
-        *((1, 0, a) for a in range(6, 9)),
+        (1, 0, 6),
         (0, 1, 3),
         (0, 1, 2),
+        (1, 0, 7),
+        (1, 0, 8),
     ]
-    assert [t.candidate.fraction for t in trials] == [1 / 3] * 6 + [1.0] * 5
+    shares = [1 / 3] * 6 + [1.0] * 5
+    assert [t.candidate.fraction for t in trials] == shares
     assert strategy.n_candidates == 11
+
+
+@pytest.mark.parametrize("n", [5, 27, 81, 200])
+def test_brackets_overlap_but_every_rung_is_whole_and_in_its_turn(n):
+    brackets = Hyperband().brackets(n, 10, 1000)
+    strategy = HalvingStrategy(grid(n), brackets, n_samples=1000)
+    trials = drive(strategy, lambda candidate: candidate.params["a"], n=7)
+    rungs = [(t.candidate.rung.bracket, t.candidate.rung.iteration) for t in trials]
+    sizes = {
+        (bracket, iteration): size
+        for bracket, rungs in enumerate(brackets)
+        for iteration, (size, _) in enumerate(rungs)
+    }
+    assert Counter(rungs) == sizes
+    assert list(dict.fromkeys(r for r in rungs if r[1])) == [r for r in sizes if r[1]]
+    begins = {rung: rungs.index(rung) for rung in sizes}
+    ends = {rung: len(rungs) - 1 - rungs[::-1].index(rung) for rung in sizes}
+    for bracket in range(1, len(brackets)):
+        before = [(bracket - 1, i) for i in range(len(brackets[bracket - 1]))]
+        assert begins[bracket, 0] > ends[before[0]]
+        if sizes[bracket, 0] >= len(before) > 1:
+            assert begins[bracket, 0] < begins[before[1]]
+            assert ends[bracket, 0] > ends[before[-1]]
 
 
 def test_a_parameter_as_resource_is_set():
@@ -86,7 +115,11 @@ def test_a_rung_without_any_score_is_told():
 
 def test_a_grid_is_shuffled_among_brackets_when_asked_to():
     orders = [
-        [t.params["a"] for t in drive(strategy, lambda candidate: 0.0)[:9]]
+        [
+            trial.params["a"]
+            for trial in drive(strategy, lambda candidate: 0.0)
+            if trial.candidate.rung.iteration == 0
+        ]
         for strategy in (
             HalvingStrategy(grid(9), BRACKETS, n_samples=30, rng=rng)
             for rng in map(np.random.default_rng, (0, 0, 1))
