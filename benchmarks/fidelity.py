@@ -124,6 +124,16 @@ PROBLEMS = {
 }
 
 
+# What more of a parameter is given to, and which.
+GROWING = {
+    "beijing_pm25": (
+        HistGradientBoostingRegressor(early_stopping=False, random_state=0),
+        "max_iter",
+    ),
+    "diamonds": (RandomForestRegressor(random_state=0), "n_estimators"),
+}
+
+
 class Clock:
     """Score as a scorer does, and note this process's CPU time after each score."""
 
@@ -303,6 +313,50 @@ def halve(which, name, size, seeds):
     return seconds, regret, regret / (own.max() - np.median(own))
 
 
+def growth(*, size, names, n_repeats=5):
+    """Time with fits that go on over time with fits that start anew: trees, stages."""
+    n_rows, _, n_candidates = size
+    rows = []
+    for name in names:
+        if name not in GROWING:
+            continue
+        runs = {
+            reuse: partial(grow, name, n_rows, n_candidates, reuse)
+            for reuse in ("exact", False)
+        }
+        figures = interleave(runs, n_repeats, n_warm_ups=0)
+        seconds = {reuse: values[:, 0] for reuse, values in figures.items()}
+        assert np.array_equal(figures["exact"][:, 1:], figures[False][:, 1:])
+        ratio = seconds["exact"] / seconds[False]
+        rows.append((name, f"{np.median(seconds[False]):.1f}", quartiles(ratio)))
+    print_table(
+        f"growth: {n_candidates} candidates, up to 81 trees or stages, {n_rows} rows",
+        ("problem", "CPU s anew", "going on / anew"),
+        rows,
+    )
+
+
+def grow(name, n_rows, n_candidates, reuse):
+    """Search with more trees or stages for the best; give CPU seconds and scores."""
+    _, space, scoring, cv, X, y = PROBLEMS[name](n_rows)
+    estimator, resource = GROWING[name]
+    search = RandomSearch(
+        estimator,
+        space,
+        n_iter=n_candidates,
+        random_state=0,
+        scoring=scoring,
+        cv=cv,
+        refit=False,
+        reuse=reuse,
+        fidelity=Halving(resource, max_resources=81),
+    )
+    start = time.process_time()
+    search.fit(X, y)
+    seconds = time.process_time() - start
+    return seconds, *search.cv_results_["mean_test_score"]
+
+
 def target(*, size, names, n_repeats=3):
     """Time until a search with little at first has the score of a random search."""
     n_rows, n_pool, n_candidates = size
@@ -368,7 +422,7 @@ def _row(kind, values, goal=NO_GOAL):
     )
 
 
-PARTS = {part.__name__: part for part in (imbalance, halving, target)}
+PARTS = {part.__name__: part for part in (imbalance, halving, growth, target)}
 
 
 def main():

@@ -28,12 +28,18 @@ class Rung(NamedTuple):
         Where it stands in a schedule, from 0 on.
     fraction : float, default=1.0
         Of the samples of each split, in (0, 1]; 1 where these are not the resource.
+    follows : int, default=None
+        Number of the trial with less of a parameter, where that is the resource.
+    may_follow : bool, default=False
+        Whether one with more of it may come.
     """
 
     n_resources: int
     iteration: int
     bracket: int
     fraction: float = 1.0
+    follows: int | None = None
+    may_follow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

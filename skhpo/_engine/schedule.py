@@ -319,8 +319,17 @@ class Schedule:
         params, context = entry.candidate.params, None
         if self._new_context is not None:
             context = self._new_context(entry.number, params, split, self._detached)
-        fraction = entry.candidate.fraction
-        return Unit(entry.number, params, split, context, entry.key, fraction=fraction)
+        rung = entry.candidate.rung
+        return Unit(
+            entry.number,
+            params,
+            split,
+            context,
+            entry.key,
+            fraction=entry.candidate.fraction,
+            follows=None if rung is None else rung.follows,
+            may_follow=rung is not None and rung.may_follow,
+        )
 
     def _recorded(self, unit):
         """Find the result of a fit that was made before."""

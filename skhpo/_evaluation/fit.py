@@ -60,6 +60,10 @@ class Unit(NamedTuple):
         first of them.
     fraction : float
         Of the samples of the split, in (0, 1].
+    follows : int or None
+        Number of the unit whose fit this one may go on from.
+    may_follow : bool
+        Whether one may come that goes on from this one.
     """
 
     number: int
@@ -69,6 +73,8 @@ class Unit(NamedTuple):
     key: str | None = None
     group: int | None = None
     fraction: float = 1.0
+    follows: int | None = None
+    may_follow: bool = False
 
     @property
     def place(self):
@@ -127,6 +133,8 @@ class Evaluator:
         Parameters in which candidates differ; None if they share no fits.
     close : bool, default=False
         Whether shared fits may differ from separate ones by round-off.
+    unfinished : Unfinished, default=None
+        Fits that may go on with more of a resource.
     """
 
     def __init__(
@@ -144,6 +152,7 @@ class Evaluator:
         prefix=None,
         names=None,
         close=False,
+        unfinished=None,
     ):
         self.estimator = estimator
         self.splits = splits
@@ -157,6 +166,7 @@ class Evaluator:
         self.prefix = prefix
         self.names = names
         self.close = close
+        self.unfinished = unfinished
         self._base_cannot_write = cannot_write(estimator)
         self.scorer_cannot_write = scorer_cannot_write(scorer)
         self._scorer_asks_only = scorer_asks_only(scorer)
@@ -192,7 +202,11 @@ class Evaluator:
         watchers = [] if unit.context is None else watch_callbacks(unit.context)
         try:
             estimator, train, test, before = self._strip(estimator, train, test, unit)
-            self._fit(estimator, train, unit.context)
+            grown = self._go_on(unit, estimator, train)
+            if grown is None:
+                self._fit(estimator, train, unit.context)
+            else:
+                estimator = grown
         except (Exception, SystemExit) as exception:
             if isinstance(exception, SystemExit) and from_signal(exception):
                 raise
@@ -224,6 +238,7 @@ class Evaluator:
                 derivative = self.differentiate(
                     estimator, train, test, before, unit.number == 0
                 )
+            self._keep(unit, estimator, test_scores)
         finally:
             if unit.context is not None:
                 stop = unit.context.call_on_fit_task_end(
@@ -475,6 +490,22 @@ class Evaluator:
         if stripped is None:
             return estimator, train, test, ""
         return *stripped, self.prefix.before
+
+    def _go_on(self, unit, estimator, train):
+        """Fit by going on from the fit of another unit, or give None."""
+        if self.unfinished is None or unit.follows is None:
+            return None
+        return self.unfinished.go_on(unit, estimator, train)
+
+    def _keep(self, unit, estimator, scores):
+        """Keep a fit that another unit may go on from."""
+        if (
+            self.unfinished is not None
+            and unit.may_follow
+            and unit.context is None
+            and self._scorer_asks_only
+        ):
+            self.unfinished.keep(unit, estimator, scores)
 
     def _fit(self, estimator, train, context):
         if context is None:

@@ -1,19 +1,16 @@
 """Leading steps of a pipeline that no candidate changes, fitted once for each split."""
 
 import itertools
-from uuid import uuid4
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
 
+from skhpo._evaluation.keeping import Keeper
 from skhpo._evaluation.splits import MAX_SHARED_BYTES
 
-# What a worker process keeps, of the search that it works for.
-_OF_THIS_PROCESS = {}
 
-
-class Prefix:
+class Prefix(Keeper):
     """Fits the leading steps once for each split, and keeps what they make of its data.
 
     The other steps are then fitted to the same features as in the whole pipeline, so
@@ -34,21 +31,10 @@ class Prefix:
     """
 
     def __init__(self, estimator, n_steps):
+        super().__init__()
         self._n_steps = n_steps
         self._names = tuple(name + "__" for name, _ in estimator.steps[n_steps:])
         self.before = self._names[0] if len(self._names) == 1 else ""
-        self._key = uuid4().hex
-        self._kept = {}
-
-    def __getstate__(self):
-        return {**self.__dict__, "_kept": None}
-
-    def __setstate__(self, state):
-        # Each task of a worker process brings the evaluator anew.
-        self.__dict__.update(state)
-        if _OF_THIS_PROCESS.get("key") != self._key:
-            _OF_THIS_PROCESS.update(key=self._key, kept={})
-        self._kept = _OF_THIS_PROCESS["kept"]
 
     @classmethod
     def of(cls, estimator, names):

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state, get_tags, indexable
 from skhpo._engine import TIMED_OUT, run
 from skhpo._evaluation.fit import Evaluator
 from skhpo._evaluation.splits import Splits, check_splits
+from skhpo._evaluation.unfinished import Unfinished
 from skhpo._results import (
     complete_rows,
     name_error_scores,
@@ -278,6 +279,9 @@ class BaseSearch(BaseSearchCV):
                 strategy = fidelity.shared_among(strategy)
             n_splits = len(indices)
             self._print_plan(strategy.n_candidates, n_splits)
+            metric = self.refit if isinstance(self.refit, str) else None
+            names = self._names_to_share(strategy)
+            goes_on = fidelity is not None and fidelity.subsamples is None
             evaluator = Evaluator(
                 estimator,
                 Splits(
@@ -294,13 +298,13 @@ class BaseSearch(BaseSearchCV):
                 verbose=self.verbose,
                 n_candidates=strategy.n_candidates,
                 search=self if tasks.new_evaluation is not None else None,
-                names=self._names_to_share(strategy),
+                names=names,
                 close=self._is_close,
+                unfinished=Unfinished(metric) if goes_on and names else None,
                 **options,
             )
             self._connect(strategy, evaluator)
             tasks.begin_search(strategy.n_candidates, n_splits)
-            metric = self.refit if isinstance(self.refit, str) else None
             progress = Progress(
                 self.verbose,
                 strategy.n_candidates,

@@ -48,13 +48,14 @@ from skhpo.reuse.base import (
     check_plain,
     check_valid,
     draws,
+    grow,
     may_be_sorted,
     own_copy,
     untouched,
     values_of,
 )
-from skhpo.reuse.pipeline import Pipelines
-from skhpo.reuse.selftest import holds
+from skhpo.reuse.pipeline import Pipelines, check_pipeline, is_passthrough
+from skhpo.reuse.selftest import grows, holds
 
 __all__ = [
     "CLOSE",
@@ -63,9 +64,11 @@ __all__ = [
     "draws",
     "fitted",
     "group_key",
+    "grown",
     "is_whole",
     "leader",
     "may_be_sorted",
+    "may_grow",
     "may_share",
     "own_copy",
     "views",
@@ -336,6 +339,73 @@ def _fitted_exactly(estimators, alone, X, y, names, params):
         part = [estimators[i] for i in group]
         for i, estimator in fitted(part, X, y, names=names, params=params):
             yield group[i], estimator
+
+
+def may_grow(estimator):
+    """Tell whether a fit can go on to a larger size, to the last bit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, or a pipeline whose last step it is.
+
+    Returns
+    -------
+    may : bool
+        Whether :func:`grown` does it.
+    """
+    last, front = _last_and_front(estimator)
+    family = _family(last, close=False)
+    if family is None or isinstance(family, Pipelines):
+        return False
+    try:
+        check_plain(estimator)
+        if last is not estimator:
+            check_pipeline(estimator, ())
+        family.key(last)
+    except NotShared:
+        return False
+    if any(draws(step) for step in front if not is_passthrough(step)):
+        return False
+    return family.may_grow(last) and grows(type(last), family)
+
+
+def grown(fitted, estimator, X, y, params):
+    """Let a fit go on to a larger size.
+
+    Parameters
+    ----------
+    fitted : estimator
+        Of a smaller size, for which :func:`may_grow` is true. It is used up.
+    estimator : estimator
+        With the parameters of the fit, not fitted.
+    X, y : array-like
+        Training data; the same as for `fitted`.
+    params : dict of str to object
+        Parameters of ``fit``.
+
+    Returns
+    -------
+    estimator : estimator
+        Fitted.
+    """
+    smaller, _ = _last_and_front(fitted)
+    last, front = _last_and_front(estimator)
+    family = _family(last, close=False)
+    whole = grow(smaller, family, family.size(last))
+    if front:
+        whole = clone(estimator)
+        whole.steps[-1] = (whole.steps[-1][0], smaller)
+    _fit(whole, X, y, params)
+    smaller.set_params(warm_start=False)
+    return whole
+
+
+def _last_and_front(estimator):
+    if type(estimator) is not Pipeline:
+        return estimator, []
+    *front, last = [step for _, step in estimator.steps]
+    return last, front
 
 
 def _fit(estimator, X, y, params):

@@ -106,6 +106,22 @@ class Family(ABC):
         """Give what is largest for the leader, as a number."""
         return getattr(estimator, self.shared[0])
 
+    def may_grow(self, estimator):
+        """Tell whether a fit goes on to a larger size as one of its own would.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted, of those that have a key.
+
+        Returns
+        -------
+        may : bool
+            True if another fit, with ``warm_start`` and a larger size, leaves it to the
+            last bit as a single fit with that size would.
+        """
+        return False
+
     def leader(self, estimators):
         """Make what is fitted; it has a method ``fit``. The candidates stay as is."""
         return clone(max(estimators, key=self.size))
@@ -196,6 +212,11 @@ def copy_of(leader, estimator, **attributes):
     view = object.__new__(type(estimator))
     view.__dict__.update(vars(leader), **{**vars(estimator), **attributes})
     return view
+
+
+def grow(fitted, family, size):
+    """Set a fitted estimator up for a fit that goes on to a larger size."""
+    return fitted.set_params(warm_start=True, **{family.shared[0]: size})
 
 
 def own_copy(view, replaced=()):

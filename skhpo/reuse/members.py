@@ -13,6 +13,10 @@ class Forest(Prunable):
 
     shared = ("n_estimators", "ccp_alpha")
 
+    def may_grow(self, estimator):
+        # It would warn of weights by name.
+        return not isinstance(estimator.class_weight, str)
+
     def view(self, leader, estimator):
         trees = leader.estimators_[: estimator.n_estimators]
         if estimator.ccp_alpha != leader.ccp_alpha:
@@ -54,6 +58,9 @@ class Bagging(_FirstMembers):
     """Members of a bagging ensemble."""
 
     of_members = ("estimators_", "estimators_features_", "_seeds")
+
+    def may_grow(self, estimator):
+        return True
 
     def examples(self, cls):
         X, y = tiny_data(cls)

@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from skhpo.reuse.base import TOLERANCE
+from skhpo.reuse.base import TOLERANCE, grow
 
 METHODS = (
     "predict",
@@ -45,7 +45,7 @@ def holds(cls, family):
     """
     key = cls, family
     if key not in _KNOWN:
-        problem = _problem(cls, family)
+        problem = _problem(cls, family, _problems)
         _KNOWN[key] = problem is None
         if problem is not None:
             warnings.warn(
@@ -56,6 +56,28 @@ def holds(cls, family):
                 UserWarning,
                 stacklevel=2,
             )
+    return _KNOWN[key]
+
+
+def grows(cls, family):
+    """Tell whether fits of `cls` go on as `family` says; tried once in a process.
+
+    Parameters
+    ----------
+    cls : type
+        Class of an estimator.
+    family : Family
+        As in the table.
+
+    Returns
+    -------
+    grows : bool
+        True if fits that go on equal separate ones on tiny data. If not, fits start
+        anew, without a word: only time is affected.
+    """
+    key = cls, family, "grows"
+    if key not in _KNOWN:
+        _KNOWN[key] = _problem(cls, family, _problems_of_growth) is None
     return _KNOWN[key]
 
 
@@ -132,8 +154,8 @@ def _answer(method, args):
         return type(error).__name__, str(error)
 
 
-def _problem(cls, family):
-    """Find a difference between views and separate fits, or give None."""
+def _problem(cls, family, problems):
+    """Find the first of some problems, or give None."""
     generator = check_random_state(None)  # NumPy's own, which the user may have seeded
     state = generator.get_state()
     with (
@@ -144,7 +166,7 @@ def _problem(cls, family):
     ):
         warnings.simplefilter("ignore")
         try:
-            return next(_problems(cls, family), None)
+            return next(problems(cls, family), None)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         finally:
@@ -167,3 +189,21 @@ def _problems(cls, family):
                 yield f"parameters of {estimator} differ"
     if not n_views:
         yield "no view was made"
+
+
+def _problems_of_growth(cls, family):
+    """Yield differences between fits that go on and separate ones."""
+    n_grown = 0
+    for X, y, estimators in family.examples(cls):
+        small, *_, large = sorted(estimators, key=family.size)
+        fitted = clone(large).set_params(**{family.shared[0]: family.size(small)})
+        fitted.fit(X, y)
+        if not family.may_grow(fitted):
+            continue
+        n_grown += 1
+        grow(fitted, family, family.size(large)).fit(X, y)
+        separate = clone(large).fit(X, y)
+        for name in differences(fitted, separate, X):
+            yield f"{name} of {large} differs"
+    if not n_grown:
+        yield "no fit went on"

@@ -19,6 +19,9 @@ class GradientBoosting(Family):
             raise NotShared
         return super().key(estimator)
 
+    def may_grow(self, estimator):
+        return estimator.n_iter_no_change is None
+
     def view(self, leader, estimator):
         n_stages = min(estimator.n_estimators, leader.n_estimators_)
         attributes = {
@@ -58,11 +61,11 @@ class HistGradientBoosting(Family):
             raise NotShared
         return ()
 
+    def may_grow(self, estimator):
+        return not estimator.do_early_stopping_ and not _bins_a_draw(estimator)
+
     def view(self, leader, estimator):
-        if draws(leader) and (
-            leader.do_early_stopping_
-            or leader._predictors[0][0].nodes["count"][0] > _MAX_BINNED
-        ):
+        if draws(leader) and (leader.do_early_stopping_ or _bins_a_draw(leader)):
             return None
         n_stages = estimator.max_iter
         # Scores start with that of the baseline; they are empty without early stopping.
@@ -89,3 +92,8 @@ class HistGradientBoosting(Family):
         ):
             common = dict(params, max_leaf_nodes=3, min_samples_leaf=3)
             yield X, y, [cls(max_iter=n, **common) for n in (4, 1, 3)]
+
+
+def _bins_a_draw(estimator):
+    """Tell whether a fit has binned a random part of its samples."""
+    return estimator._predictors[0][0].nodes["count"][0] > _MAX_BINNED

@@ -63,7 +63,8 @@ class HalvingStrategy:
             self._shuffled = iter([candidates[i] for i in order])
         self._n_asked = self._n_told = 0
         self._sources = {}  # id of a candidate -> itself, and what it was made of
-        self._told = defaultdict(list)  # rung -> (source, mean score) of its trials
+        # Rung -> (source, mean score, number) of its trials.
+        self._told = defaultdict(list)
         self._ends = {}  # rung -> number of candidates asked by its end so far
         self._parts = iter(self._in_order())
         self._go_on()
@@ -85,7 +86,7 @@ class HalvingStrategy:
     def ask(self, n):
         """Propose up to `n` candidates, all of one rung."""
         while self._rung is not None and self.n_needed(self._n_asked) <= self._n_told:
-            candidates = [self._make(source) for source in self._next_sources(n)]
+            candidates = [self._make(*each) for each in self._next_sources(n)]
             self._n_asked += len(candidates)
             self._ends[self._rung] = self._n_asked
             if not candidates or self._n_left == 0:
@@ -101,7 +102,9 @@ class HalvingStrategy:
             _, source = self._sources[id(trial.candidate)]
             rung = trial.candidate.rung
             score = mean_score(trial, self._metric)
-            self._told[rung.bracket, rung.iteration].append((source, score))
+            self._told[rung.bracket, rung.iteration].append(
+                (source, score, trial.number)
+            )
             if rung.iteration == 0:
                 self._strategy.tell([replace(trial, candidate=source)])
         if self.max_pending is not None:
@@ -144,17 +147,20 @@ class HalvingStrategy:
         self._best = None  # those of the rung before that it consists of
 
     def _next_sources(self, n):
-        """Give up to `n` candidates for the rung under way, and count them off."""
+        """Give up to `n` candidates for the rung under way, and count them off.
+
+        With the number of the trial in the rung before, if there is one.
+        """
         bracket, iteration = self._rung
         if iteration == 0:
-            sources = self._new(min(n, self._n_left))
+            sources = [(each, None) for each in self._new(min(n, self._n_left))]
         else:
             if self._best is None:
                 told = self._told[bracket, iteration - 1]
                 _warn_unless_decided(told, self._rung)
                 best = sorted(told, key=lambda each: _loss(each[1]))[: self._n_left]
                 self._n_left = len(best)
-                self._best = (source for source, _ in best)
+                self._best = ((source, number) for source, _, number in best)
             sources = list(islice(self._best, n))
         self._n_left -= len(sources)
         return sources
@@ -165,19 +171,25 @@ class HalvingStrategy:
             return self._strategy.ask(n)
         return list(islice(self._shuffled, n))
 
-    def _make(self, source):
-        """Make the candidate of the rung under way."""
+    def _make(self, source, number):
+        """Make the candidate of the rung under way.
+
+        `number` is that of its trial in the rung before, if there was one.
+        """
         bracket, iteration = self._rung
-        _, n_resources = self._brackets[bracket][iteration]
-        fraction, params = 1.0, source.params
+        rungs = self._brackets[bracket]
+        _, n_resources = rungs[iteration]
+        rung, params = Rung(n_resources, iteration, bracket), source.params
         if self._parameter is None:
-            fraction = n_resources / self._n_samples
+            rung = rung._replace(fraction=n_resources / self._n_samples)
         else:
             params = {**params, self._parameter: n_resources}
+            may_follow = iteration + 1 < len(rungs)
+            rung = rung._replace(follows=number, may_follow=may_follow)
         candidate = replace(
             source,
             params=params,
-            rung=Rung(n_resources, iteration, bracket, fraction),
+            rung=rung,
             key=None if source.key is None else (source.key, n_resources),
         )
         self._sources[id(candidate)] = candidate, source
@@ -192,7 +204,7 @@ class HalvingStrategy:
         scores = defaultdict(dict)  # key -> resources -> score
         for (bracket, iteration), told in self._told.items():
             _, n_resources = self._brackets[bracket][iteration]
-            for source, score in told:
+            for source, score, _ in told:
                 scores[source.key][n_resources] = score
         levels = sorted({level for each in scores.values() for level in each})
         added = dict.fromkeys(levels[-1:], 0.0)
@@ -209,7 +221,7 @@ class HalvingStrategy:
 
 def _warn_unless_decided(told, rung):
     """Say so where no score of a rung tells which of its candidates go on."""
-    if len(told) > 1 and all(isnan(score) for _, score in told):
+    if len(told) > 1 and all(isnan(score) for _, score, _ in told):
         bracket, iteration = rung
         warnings.warn(
             f"None of the {len(told)} candidates of iteration {iteration - 1}, bracket "

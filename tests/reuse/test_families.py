@@ -1,18 +1,27 @@
 """Every family in the table, compared with separate fits."""
 
 import importlib
+import re
 import warnings
 
 import numpy as np
 import pytest
 from cases import CASES, CLOSE_CASES, data
-from comparison import candidates, check_group, groups, names_of
+from comparison import (
+    candidates,
+    check_attributes,
+    check_group,
+    groups,
+    names_of,
+    text_of,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from skhpo.reuse import CLOSE, TABLE, leader, views
-from skhpo.reuse.selftest import holds
+from skhpo.reuse import CLOSE, TABLE, grown, leader, may_grow, views
+from skhpo.reuse.base import Family
+from skhpo.reuse.selftest import differences, holds
 
 MEMBERS = [
     pytest.param(
@@ -81,6 +90,44 @@ def test_shared_fits_equal_separate_fits(cls, close, seed):
 @settings(max_examples=40, deadline=None)
 def test_shared_fits_equal_separate_fits_in_many_cases(cls, close, seed):
     check_shared_fits(cls, close, seed)
+
+
+GROWING = [
+    pytest.param(each.values[0], id=each.id)
+    for each in MEMBERS
+    if re.match("Bagging|ExtraTrees|GradientB|Hist|Isolation|RandomF", each.id)
+]
+
+
+@pytest.mark.parametrize("cls", GROWING)
+def test_fits_that_go_on_equal_separate_ones(cls):
+    n_grown = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        common, grid = case(cls, False, rng)
+        X, y, X_new, params = data(rng, cls)
+        size = family_of(cls, False).shared[0]
+        group = candidates(cls(**common), [p for p in grid if size in p])
+        try:
+            fitted = [clone(each).fit(X, y, **params) for each in group]
+        except ValueError:
+            continue
+        for separate in fitted:
+            begun = clone(separate).set_params(**{size: 1}).fit(X, y, **params)
+            if getattr(separate, size) == 1 or not may_grow(begun):
+                continue
+            n_grown += 1
+            ours = grown(begun, clone(separate), X, y, params)
+            assert not list(differences(ours, separate, X_new))
+            assert text_of(ours) == text_of(separate)
+            check_attributes(ours, separate)
+    assert n_grown > 10
+
+
+def test_the_others_never_go_on():
+    growing = {each.values[0].__name__ for each in GROWING}
+    for (_, name), family in TABLE.items():
+        assert (type(family).may_grow is not Family.may_grow) == (name in growing)
 
 
 @every_member
