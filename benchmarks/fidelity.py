@@ -357,10 +357,11 @@ def grow(name, n_rows, n_candidates, reuse):
     return seconds, *search.cv_results_["mean_test_score"]
 
 
-def target(*, size, names, n_repeats=3):
+def target(*, size, names, n_repeats=5):
     """Time until a search with little at first has the score of a random search."""
     n_rows, n_pool, n_candidates = size
-    n_many = N_MANY if n_candidates == N_CANDIDATES else n_candidates
+    # Where a fit takes a hundredth of a second there is nothing to save.
+    n_rows, n_many = (None, N_MANY) if n_rows == N_ROWS else (n_rows, n_candidates)
     kinds = {
         "RandomSearch, Hyperband": partial(RandomSearch, fidelity=Hyperband()),
         "BayesSearch, Hyperband": partial(BayesSearch, fidelity=Hyperband()),
@@ -371,10 +372,12 @@ def target(*, size, names, n_repeats=3):
         _, scores, seconds = table_of(name, n_rows, n_pool)
         estimator, space, scoring, cv, X, y = PROBLEMS[name](n_rows)
         figures = {kind: [] for kind in kinds}
+        curves = {kind: [] for kind in kinds}
+        aims, totals = [], []
         for seed in range(n_repeats):
             numbers = chosen_of(seed, size)
-            aim = scores[numbers].max()
-            total = seconds[numbers].sum()
+            aims.append(scores[numbers].max())
+            totals.append(seconds[numbers].sum())
             first = seconds[numbers][: scores[numbers].argmax() + 1].sum()
             for kind, make in kinds.items():
                 clock = Clock(scoring)
@@ -386,31 +389,62 @@ def target(*, size, names, n_repeats=3):
                     scoring=clock,
                     cv=cv,
                     refit=False,
-                    **({} if make.func is BayesSearch else {"reuse": False}),
+                    reuse=False,
                 ).fit(X, y)
                 results = search.cv_results_
                 ends = clock.seconds(results)
                 full = results["n_resources"] == results["n_resources"].max()
-                there = full & (results["mean_test_score"] >= aim - HAIR)
-                reached = ends[there][0] if there.any() else np.inf
+                best = np.maximum.accumulate(
+                    np.where(full, results["mean_test_score"], -np.inf)
+                )
+                curves[kind].append((ends, best))
+                reached = _first(ends, best, aims[-1])
                 figures[kind].append(
-                    (reached / total, reached / first, ends[-1] / total)
+                    (reached / totals[-1], reached / first, ends[-1] / totals[-1])
                 )
         for kind, values in figures.items():
-            everything[kind] += values
-            rows.append((name, *_row(kind, values)))
+            median = _median_reaches(curves[kind], np.median(aims)) / np.median(totals)
+            everything[kind] += [(median, *value) for value in values]
+            rows.append((name, *_row(kind, values, f"{median:.2f}")))
     for kind, values in everything.items():
-        goal = judged(np.median([value[0] for value in values]), Goal(0.4))
-        rows.append(("all", *_row(kind, values, goal)))
+        median, *values = np.array(values).T
+        goal = judged(np.median(values[0]), Goal(0.4))
+        median = f"{np.median(median):.2f}"
+        rows.append(("all", *_row(kind, np.transpose(values), median, goal)))
     print_table(
-        f"target: score of {n_candidates} random candidates with everything, "
-        f"{n_many} candidates with little at first, {n_rows} rows, {n_repeats} seeds",
-        ("problem", "search", "reached", "of total", "of first", "all", "goal", ""),
+        f"target: score of {n_candidates} random candidates with everything, {n_many} "
+        f"candidates with little at first, {n_rows or 'all'} rows, {n_repeats} seeds",
+        (
+            "problem",
+            "search",
+            "reached",
+            "of total",
+            "of first",
+            "all",
+            "median",
+            "goal",
+            "",
+        ),
         rows,
     )
 
 
-def _row(kind, values, goal=NO_GOAL):
+def _first(times, best, aim):
+    there = best >= aim - HAIR
+    return times[there][0] if there.any() else np.inf
+
+
+def _median_reaches(curves, aim):
+    """Tell when the median over searches of the best score so far reaches a score."""
+    moments = np.sort(np.concatenate([times for times, _ in curves]))
+    at_moments = [
+        np.r_[-np.inf, best][np.searchsorted(times, moments, side="right")]
+        for times, best in curves
+    ]
+    return _first(moments, np.median(at_moments, axis=0), aim)
+
+
+def _row(kind, values, median, goal=NO_GOAL):
     total, first, whole = np.array(values).T
     return (
         kind,
@@ -418,6 +452,7 @@ def _row(kind, values, goal=NO_GOAL):
         f"{np.median(total):.2f}",
         f"{np.median(first):.2f}",
         f"{np.median(whole):.2f}",
+        median,
         *goal,
     )
 

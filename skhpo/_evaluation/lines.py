@@ -1,4 +1,7 @@
-"""The lines that are printed for each fit, word for word scikit-learn's."""
+"""The lines that are printed for each fit, scikit-learn's word for word.
+
+But where a fit sees some of the samples only, which scikit-learn's do not say.
+"""
 
 from joblib.logger import short_format_time
 
@@ -13,7 +16,10 @@ def _progress(evaluator, unit):
 
 
 def _params_text(unit):
-    return ", ".join(f"{name}={unit.params[name]}" for name in sorted(unit.params))
+    texts = [f"{name}={unit.params[name]}" for name in sorted(unit.params)]
+    if unit.fraction < 1:
+        texts.append(f"{unit.fraction:.3g} of the samples")
+    return ", ".join(texts)
 
 
 def start_line(evaluator, unit):

@@ -422,3 +422,13 @@ def test_candidates_of_two_rungs_never_share_a_fit():
     assert scores_of(shared) == scores_of(apart)
     groups = [result.group for trial in shared.trials_ for result in trial.splits]
     assert any(group is not None for group in groups)
+
+
+def test_lines_say_how_many_samples_a_fit_has_seen(capsys):
+    search = clone(SEARCHES["grid"]).set_params(verbose=2, fidelity="halving")
+    search.fit(X, y)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "END" in line]
+    told = ["of the samples" in line for line in lines]
+    fractions = [trial.candidate.fraction for trial in search.trials_]
+    assert told == [fraction < 1 for fraction in fractions for _ in range(5)]
+    assert f"{fractions[0]:.3g} of the samples" in lines[0]
