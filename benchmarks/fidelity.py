@@ -46,15 +46,14 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from skhpo import BayesSearch, GridSearch, RandomSearch, Real
-from skhpo.fidelity import Halving, Hyperband
+from skhpo.fidelity import Halving
 
 N_ROWS = 10_000
 N_CANDIDATES = 27
 N_POOL = 54
-# So many for a search that begins with little, which costs about half of those above
-# with everything.
-N_MANY = 81
 HAIR = 1e-9
+# Standard errors below which a difference does not count, as for racing.
+NEARLY = 0.05
 
 
 # Problems: estimator, space, scoring, splitter, data
@@ -135,23 +134,59 @@ GROWING = {
 
 
 class Clock:
-    """Score as a scorer does, and note this process's CPU time after each score."""
+    """Score as a scorer does, and note this process's CPU time after each score.
 
-    def __init__(self, scoring):
+    Parameters
+    ----------
+    scoring : str
+        Name of the scorer.
+    names : iterable of str
+        Of the parameters by which candidates are known.
+    """
+
+    def __init__(self, scoring, names):
         self.scorer = get_scorer(scoring)
-        self.times = []
+        self.names = [*names]
+        self.seen = {}
         self.start = time.process_time()
 
     def __call__(self, estimator, X, y):
         score = self.scorer(estimator, X, y)
-        self.times.append(time.process_time())
+        key = self._key(estimator.get_params(), len(X))
+        self.seen.setdefault(key, []).append(time.process_time() - self.start)
         return score
 
-    def seconds(self, results):
-        """Give the CPU time from the start to the end of each row."""
-        n_rows = len(results["params"])
-        times = np.array(self.times).reshape(n_rows, -1)
-        return times[:, -1] - self.start
+    def _key(self, params, n_test):
+        return *(params[name] for name in self.names), n_test
+
+    def incumbents(self, results):
+        """Follow the best score with everything.
+
+        Parameters
+        ----------
+        results : dict
+            ``cv_results_``.
+
+        Returns
+        -------
+        times, best, error : ndarray of shape (n_full,)
+            CPU time from the start to the end of each candidate with everything, the
+            best mean score so far, and the standard error of that over the splits.
+        """
+        n_all = np.ones(len(results["params"]))
+        full = results.get("n_resources", n_all)
+        n_test = max(key[-1] for key in self.seen)
+        n_splits = sum(name.endswith("_test_score") for name in results) - 3
+        found = []
+        for i in np.flatnonzero(full == full.max()):
+            keys = [self._key(results["params"][i], n) for n in (n_test, n_test - 1)]
+            ends = [end for key in keys for end in self.seen.get(key, [])]
+            error = results["std_test_score"][i] / np.sqrt(n_splits)
+            found.append((max(ends), results["mean_test_score"][i], error))
+        found.sort()
+        best = [max(range(i + 1), key=lambda j: found[j][1]) for i in range(len(found))]
+        times, *_ = np.array(found).T
+        return times, *np.array([found[i][1:] for i in best]).T
 
 
 @cache
@@ -162,24 +197,21 @@ def table_of(name, n_rows, n_pool):
     -------
     pool : list of dict
         Candidates.
-    scores, seconds : ndarray of shape (n_pool,)
-        Mean scores, and CPU time of the fits and scores of each.
+    scores : ndarray of shape (n_pool,)
+        Their mean scores.
     """
     estimator, space, scoring, cv, X, y = PROBLEMS[name](n_rows)
-    clock = Clock(scoring)
     search = RandomSearch(
         estimator,
         space,
         n_iter=n_pool,
         random_state=0,
-        scoring=clock,
+        scoring=scoring,
         cv=cv,
         refit=False,
-        reuse=False,
     ).fit(X, y)
     results = search.cv_results_
-    ends = clock.seconds(results)
-    return results["params"], results["mean_test_score"], np.diff(ends, prepend=0.0)
+    return results["params"], results["mean_test_score"]
 
 
 def chosen_of(seed, size):
@@ -285,7 +317,7 @@ def halving(*, size, names, n_repeats=7):
 def halve(which, name, size, seeds):
     """Search with the next seed; give CPU seconds, regret and its share."""
     n_rows, n_pool, _ = size
-    pool, scores, _ = table_of(name, n_rows, n_pool)
+    pool, scores = table_of(name, n_rows, n_pool)
     estimator, _, scoring, cv, X, y = PROBLEMS[name](n_rows)
     seed = next(seeds)
     numbers = chosen_of(seed, size)
@@ -359,100 +391,82 @@ def grow(name, n_rows, n_candidates, reuse):
 
 def target(*, size, names, n_repeats=5):
     """Time until a search with little at first has the score of a random search."""
-    n_rows, n_pool, n_candidates = size
+    n_rows, _, n_candidates = size
     # Where a fit takes a hundredth of a second there is nothing to save.
-    n_rows, n_many = (None, N_MANY) if n_rows == N_ROWS else (n_rows, n_candidates)
-    kinds = {
-        "RandomSearch, Hyperband": partial(RandomSearch, fidelity=Hyperband()),
-        "BayesSearch, Hyperband": partial(BayesSearch, fidelity=Hyperband()),
-    }
-    rows = []
-    everything = {kind: [] for kind in kinds}
+    n_rows = None if n_rows == N_ROWS else n_rows
+    rows, everything = [], {kind: [] for kind in KINDS}
     for name in names:
-        _, scores, seconds = table_of(name, n_rows, n_pool)
-        estimator, space, scoring, cv, X, y = PROBLEMS[name](n_rows)
-        figures = {kind: [] for kind in kinds}
-        curves = {kind: [] for kind in kinds}
-        aims, totals = [], []
+        curves = {kind: [] for kind in KINDS}
         for seed in range(n_repeats):
-            numbers = chosen_of(seed, size)
-            aims.append(scores[numbers].max())
-            totals.append(seconds[numbers].sum())
-            first = seconds[numbers][: scores[numbers].argmax() + 1].sum()
-            for kind, make in kinds.items():
-                clock = Clock(scoring)
-                search = make(
-                    estimator,
-                    space,
-                    n_iter=n_many,
-                    random_state=seed + 1,
-                    scoring=clock,
-                    cv=cv,
-                    refit=False,
-                    reuse=False,
-                ).fit(X, y)
-                results = search.cv_results_
-                ends = clock.seconds(results)
-                full = results["n_resources"] == results["n_resources"].max()
-                best = np.maximum.accumulate(
-                    np.where(full, results["mean_test_score"], -np.inf)
-                )
-                curves[kind].append((ends, best))
-                reached = _first(ends, best, aims[-1])
-                figures[kind].append(
-                    (reached / totals[-1], reached / first, ends[-1] / totals[-1])
-                )
-        for kind, values in figures.items():
-            median = _median_reaches(curves[kind], np.median(aims)) / np.median(totals)
-            everything[kind] += [(median, *value) for value in values]
-            rows.append((name, *_row(kind, values, f"{median:.2f}")))
-    for kind, values in everything.items():
-        median, *values = np.array(values).T
-        goal = judged(np.median(values[0]), Goal(0.4))
-        median = f"{np.median(median):.2f}"
-        rows.append(("all", *_row(kind, np.transpose(values), median, goal)))
+            for kind in KINDS:
+                curves[kind].append(follow(kind, name, n_rows, n_candidates, seed))
+        for kind in KINDS:
+            figures = [*map(_compare, curves[kind], curves["RandomSearch"])]
+            everything[kind] += figures
+            rows.append((name, *_row(kind, figures)))
+    for kind, figures in everything.items():
+        goal = NO_GOAL
+        if kind != "RandomSearch":
+            goal = judged(np.median([figure[1] for figure in figures]), Goal(0.4))
+        rows.append(("all", *_row(kind, figures, goal)))
     print_table(
-        f"target: score of {n_candidates} random candidates with everything, {n_many} "
-        f"candidates with little at first, {n_rows or 'all'} rows, {n_repeats} seeds",
-        (
-            "problem",
-            "search",
-            "reached",
-            "of total",
-            "of first",
-            "all",
-            "median",
-            "goal",
-            "",
-        ),
+        f"target: the score of a random search; {n_candidates} candidates for all, "
+        f"{n_rows or 'all'} rows, {n_repeats} seeds",
+        ("problem", "search", "same", "time", "nearly", "time", "all", "goal", ""),
         rows,
     )
 
 
-def _first(times, best, aim):
-    there = best >= aim - HAIR
-    return times[there][0] if there.any() else np.inf
+KINDS = {
+    "RandomSearch": RandomSearch,
+    "BayesSearch": BayesSearch,
+    "RandomSearch, Hyperband": partial(RandomSearch, fidelity="hyperband"),
+    "RandomSearch, halving": partial(RandomSearch, fidelity="halving"),
+    "BayesSearch, Hyperband": partial(BayesSearch, fidelity="hyperband"),
+    "BayesSearch, halving": partial(BayesSearch, fidelity="halving"),
+}
 
 
-def _median_reaches(curves, aim):
-    """Tell when the median over searches of the best score so far reaches a score."""
-    moments = np.sort(np.concatenate([times for times, _ in curves]))
-    at_moments = [
-        np.r_[-np.inf, best][np.searchsorted(times, moments, side="right")]
-        for times, best in curves
+def follow(kind, name, n_rows, n_candidates, seed):
+    """Search; give CPU seconds in all, and the best scores by time."""
+    estimator, space, scoring, cv, X, y = PROBLEMS[name](n_rows)
+    clock = Clock(scoring, space)
+    search = KINDS[kind](
+        estimator,
+        space,
+        n_iter=n_candidates,
+        random_state=seed,
+        scoring=clock,
+        cv=cv,
+        refit=False,
+    ).fit(X, y)
+    seconds = time.process_time() - clock.start
+    return seconds, clock.incumbents(search.cv_results_)
+
+
+def _compare(ours, theirs):
+    """Give the times to their last score, and to nearly that, and in all; over theirs.
+
+    Nearly is by less than `NEARLY` standard errors of theirs.
+    """
+    total, (_, scores, errors) = theirs
+    seconds, (times, best, _) = ours
+    reached = [
+        np.min(times[best >= scores[-1] - less], initial=np.inf)
+        for less in (HAIR, NEARLY * errors[-1])
     ]
-    return _first(moments, np.median(at_moments, axis=0), aim)
+    return *(moment / total for moment in reached), seconds / total
 
 
-def _row(kind, values, median, goal=NO_GOAL):
-    total, first, whole = np.array(values).T
+def _row(kind, figures, goal=NO_GOAL):
+    same, nearly, whole = np.array(figures).T
     return (
         kind,
-        f"{np.isfinite(total).sum()} of {len(total)}",
-        f"{np.median(total):.2f}",
-        f"{np.median(first):.2f}",
+        f"{np.isfinite(same).sum()} of {len(same)}",
+        f"{np.median(same):.2f}",
+        f"{np.isfinite(nearly).sum()}",
+        f"{np.median(nearly):.2f}",
         f"{np.median(whole):.2f}",
-        median,
         *goal,
     )
 
