@@ -237,7 +237,8 @@ def own_copy(view, replaced=()):
     """
     for part in parts(view):
         # Answers of an instance would outlive another fit of it.
-        vars(part).pop("kneighbors", None)
+        for method in ("kneighbors", "predict", "predict_proba"):
+            vars(part).pop(method, None)
     return deepcopy(view, {id(one): other for one, other in replaced})
 
 

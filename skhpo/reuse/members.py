@@ -4,8 +4,17 @@ Forests may be pruned as well: their trees are grown in full once, and each cand
 prunes copies of them.
 """
 
+from functools import partial
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import is_classifier
+
 from skhpo.reuse.base import Family, NotShared, copy_of, tiny_data
 from skhpo.reuse.pruning import Prunable, pruned
+
+# Answers that views keep: to the test part, and to the training part.
+_N_KEPT = 2
 
 
 class Forest(Prunable):
@@ -54,8 +63,8 @@ class _FirstMembers(Family):
         return copy_of(leader, estimator, **first)
 
 
-class Bagging(_FirstMembers):
-    """Members of a bagging ensemble."""
+class _Bags(_FirstMembers):
+    """An ensemble whose members see samples and features of their own."""
 
     of_members = ("estimators_", "estimators_features_", "_seeds")
 
@@ -68,11 +77,31 @@ class Bagging(_FirstMembers):
             yield X, y, [cls(n_estimators=n, random_state=3, **params) for n in (2, 3)]
 
 
-class IsolationForest(Bagging):
+class Bagging(_Bags):
+    """Members of a bagging ensemble, which predict once for all candidates."""
+
+    def leader(self, estimators):
+        leader = super().leader(estimators)
+        leader._first_sums = FirstSums({each.n_estimators for each in estimators})
+        return leader
+
+    def view(self, leader, estimator):
+        plain = super().view(leader, estimator)
+        sums = vars(plain).pop("_first_sums")
+        method = "predict"
+        if is_classifier(plain):
+            method = "predict_proba"
+            if not all(hasattr(each, method) for each in leader.estimators_):
+                return plain
+        mean = MeanOfFirst(plain, method, partial(sums, leader, method))
+        return copy_of(plain, plain, **{method: mean})
+
+
+class IsolationForest(_Bags):
     """Trees of an isolation forest whose threshold is fixed."""
 
     of_members = (
-        *Bagging.of_members,
+        *_Bags.of_members,
         "_average_path_length_per_tree",
         "_decision_path_lengths",
     )
@@ -100,3 +129,74 @@ class AdaBoost(_FirstMembers):
                     for n in (5, 1, 3)
                 ],
             )
+
+
+class FirstSums:
+    """What the first members of an ensemble answer in sum, for several numbers of them.
+
+    Parameters
+    ----------
+    sizes : set of int
+        How many members candidates have.
+    """
+
+    def __init__(self, sizes):
+        self._sizes = sizes
+        self._kept = []
+
+    def __call__(self, leader, method, X, n):
+        """Add up what the first `n` members of the leader answer to X."""
+        for known, sums in self._kept:
+            # By content: whoever predicts may have changed an array in the meantime.
+            if known.dtype == X.dtype and np.array_equal(known, X, equal_nan=True):
+                return sums[n]
+        total, sums = 0.0, {}
+        if method == "predict_proba":
+            total = np.zeros((len(X), leader.n_classes_))
+        members = zip(leader.estimators_, leader.estimators_features_, strict=True)
+        for number, (estimator, features) in enumerate(members, 1):
+            answer = getattr(estimator, method)(X[:, features])
+            if method == "predict_proba":
+                total[:, estimator.classes_] += answer
+            else:
+                total = total + answer
+            if number in self._sizes:
+                sums[number] = total.copy()
+        self._kept = [*self._kept, (X.copy(), sums)][-_N_KEPT:]
+        return sums[n]
+
+
+class MeanOfFirst:
+    """The method of a view that is a mean over its members.
+
+    Parameters
+    ----------
+    plain : estimator
+        Fitted; asked what is out of the ordinary.
+    method : str
+        Its name.
+    first_sum : callable
+        ``first_sum(X, n)`` adds up what the first `n` members answer.
+    """
+
+    def __init__(self, plain, method, first_sum):
+        self.plain = plain
+        self.method = method
+        self.first_sum = first_sum
+
+    def __call__(self, X, **params):
+        """Predict; see the class of the view."""
+        plain = self.plain
+        if (
+            type(X) is not np.ndarray
+            or X.dtype.kind not in "fiu"
+            or X.ndim != 2
+            or X.shape[1] != plain.n_features_in_
+            or len(X) == 0
+            or params
+            or hasattr(plain, "feature_names_in_")
+            # Several jobs would add up parts.
+            or effective_n_jobs(plain.n_jobs) != 1
+        ):
+            return getattr(plain, self.method)(X, **params)
+        return self.first_sum(X, plain.n_estimators) / plain.n_estimators
