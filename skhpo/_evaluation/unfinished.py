@@ -11,7 +11,7 @@ from collections import Counter
 from math import isnan
 
 from skhpo._evaluation.keeping import Keeper
-from skhpo.reuse import grown, may_grow
+from skhpo.reuse import grown, is_size, may_grow
 
 # Of fits that wait, in each process.
 MAX_KEPT_BYTES = 256 * 2**20
@@ -22,13 +22,19 @@ class Unfinished(Keeper):
 
     Parameters
     ----------
+    resource : str
+        Name of the parameter.
     metric : str or None
         Which of several metrics says what is likely to go on.
+    estimator : estimator
+        Of the search; its class is tried here, before threads are at work.
     """
 
-    def __init__(self, metric):
+    def __init__(self, resource, metric, estimator):
         super().__init__()
+        self._resource = resource
         self._metric = metric
+        is_size(resource, estimator)
 
     def go_on(self, unit, estimator, train):
         """Fit by going on from what was kept, if anything was.
@@ -48,7 +54,8 @@ class Unfinished(Keeper):
             Fitted. None if the fit has to start anew.
         """
         kept = self._kept.pop((unit.follows, unit.split), None)
-        if kept is None:
+        # A function would be called by some of the stages only.
+        if kept is None or any(map(callable, train.params.values())):
             return None
         _, _, fitted = kept
         try:
@@ -68,7 +75,7 @@ class Unfinished(Keeper):
         scores : float or dict of str to float
             Of the test part.
         """
-        if not may_grow(estimator):
+        if not is_size(self._resource, estimator) or not may_grow(estimator):
             return
         score = scores[self._metric] if isinstance(scores, dict) else scores
         n_bytes = _n_bytes_of(estimator)

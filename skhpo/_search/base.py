@@ -280,8 +280,9 @@ class BaseSearch(BaseSearchCV):
             n_splits = len(indices)
             self._print_plan(strategy.n_candidates, n_splits)
             metric = self.refit if isinstance(self.refit, str) else None
-            names = self._names_to_share(strategy)
-            goes_on = fidelity is not None and fidelity.subsamples is None
+            names, unfinished = self._names_to_share(strategy), None
+            if fidelity is not None and fidelity.parameter is not None and names:
+                unfinished = Unfinished(fidelity.parameter, metric, estimator)
             evaluator = Evaluator(
                 estimator,
                 Splits(
@@ -300,7 +301,7 @@ class BaseSearch(BaseSearchCV):
                 search=self if tasks.new_evaluation is not None else None,
                 names=names,
                 close=self._is_close,
-                unfinished=Unfinished(metric) if goes_on and names else None,
+                unfinished=unfinished,
                 **options,
             )
             self._connect(strategy, evaluator)

@@ -33,10 +33,16 @@ class Fidelity:
         Which of several metrics decides.
     subsamples : Subsamples or None
         What smaller parts of the splits consist of; None for another resource.
+
+    Attributes
+    ----------
+    parameter : str or None
+        That other resource.
     """
 
     def __init__(self, schedule, n_samples, smallest, largest, metric, subsamples):
         self.subsamples = subsamples
+        self.parameter = schedule.resource if schedule.of_parameter else None
         self._schedule = schedule
         self._n_samples = n_samples
         self._range = smallest, largest

@@ -65,6 +65,7 @@ __all__ = [
     "fitted",
     "group_key",
     "grown",
+    "is_size",
     "is_whole",
     "leader",
     "may_be_sorted",
@@ -341,13 +342,36 @@ def _fitted_exactly(estimators, alone, X, y, names, params):
             yield group[i], estimator
 
 
+def is_size(name, estimator):
+    """Tell whether a parameter is a size to which fits can go on, to the last bit.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    estimator : estimator
+        That has it, or a pipeline whose last step has it; fitted or not.
+
+    Returns
+    -------
+    is_size : bool
+        False as well where that could only be tried in a thread beside others.
+    """
+    last, _ = _last_and_front(estimator)
+    family = _family(last, close=False)
+    if family is None or isinstance(family, Pipelines) or not family.shared:
+        return False
+    before = "" if last is estimator else f"{estimator.steps[-1][0]}__"
+    return name == before + family.shared[0] and grows(type(last), family)
+
+
 def may_grow(estimator):
     """Tell whether a fit can go on to a larger size, to the last bit.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted, or a pipeline whose last step it is.
+        For which :func:`is_size` is true, fitted.
 
     Returns
     -------
@@ -356,8 +380,6 @@ def may_grow(estimator):
     """
     last, front = _last_and_front(estimator)
     family = _family(last, close=False)
-    if family is None or isinstance(family, Pipelines):
-        return False
     try:
         check_plain(estimator)
         if last is not estimator:
@@ -367,7 +389,8 @@ def may_grow(estimator):
         return False
     if any(draws(step) for step in front if not is_passthrough(step)):
         return False
-    return family.may_grow(last) and grows(type(last), family)
+    # What draws from NumPy's own generator would leave it elsewhere.
+    return not draws(last, nested=False) and family.may_grow(last)
 
 
 def grown(fitted, estimator, X, y, params):
@@ -386,12 +409,14 @@ def grown(fitted, estimator, X, y, params):
 
     Returns
     -------
-    estimator : estimator
-        Fitted.
+    estimator : estimator or None
+        Fitted. None if it is not larger.
     """
     smaller, _ = _last_and_front(fitted)
     last, front = _last_and_front(estimator)
     family = _family(last, close=False)
+    if family.size(last) <= family.size(smaller):
+        return None
     whole = grow(smaller, family, family.size(last))
     if front:
         whole = clone(estimator)

@@ -19,7 +19,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from skhpo.reuse import CLOSE, TABLE, grown, leader, may_grow, views
+from skhpo.reuse import CLOSE, TABLE, grown, is_size, leader, may_grow, views
 from skhpo.reuse.base import Family
 from skhpo.reuse.selftest import differences, holds
 
@@ -114,6 +114,7 @@ def test_fits_that_go_on_equal_separate_ones(cls):
             continue
         for separate in fitted:
             begun = clone(separate).set_params(**{size: 1}).fit(X, y, **params)
+            assert is_size(size, begun) and not is_size("random_state", begun)
             if getattr(separate, size) == 1 or not may_grow(begun):
                 continue
             n_grown += 1

@@ -1,5 +1,8 @@
 """Fits that go on with more trees or stages in the next rung, to the last bit."""
 
+import threading
+import warnings
+
 import numpy as np
 import pytest
 from joblib import parallel_config
@@ -7,7 +10,9 @@ from sklearn.base import clone, is_classifier
 from sklearn.datasets import make_classification, make_regression
 from sklearn.ensemble import (
     AdaBoostClassifier,
+    BaggingClassifier,
     BaggingRegressor,
+    ExtraTreesClassifier,
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -15,13 +20,15 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.ensemble._forest import BaseForest
-from sklearn.pipeline import make_pipeline
+from sklearn.feature_selection import SelectFromModel
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from skhpo import BayesSearch, GridSearch, RandomSearch, Real
 from skhpo._evaluation import unfinished
 from skhpo.fidelity import Halving, Hyperband
+from skhpo.reuse import selftest
 
 X, y = make_classification(300, 8, n_informative=4, flip_y=0.1, random_state=0)
 Xr, yr = make_regression(200, 6, noise=9.0, random_state=0)
@@ -182,3 +189,96 @@ def test_a_search_goes_on_from_a_checkpoint(tmp_path, begun):
             searching(checkpoint=path).fit(X, y)
     resumed = searching(checkpoint=path).fit(X, y)
     assert scores_of(resumed) == scores_of(whole)
+
+
+def both(search, X, y, **params):
+    """Search with and without, from the same state of NumPy's generator."""
+    found = []
+    for reuse in ("exact", False):
+        np.random.seed(0)
+        each = clone(search).set_params(reuse=reuse).fit(X, y, **params)
+        found.append((scores_of(each), np.random.random()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("base", "resource", "grid"),
+    [
+        (RandomForestClassifier(4, random_state=0), "max_depth", GRID),
+        (RandomForestClassifier(4, random_state=0), "max_leaf_nodes", GRID),
+        (
+            HistGradientBoostingClassifier(max_iter=4, random_state=0),
+            "max_leaf_nodes",
+            {"learning_rate": [0.03, 0.1, 0.3]},
+        ),
+        (
+            BaggingClassifier(RandomForestClassifier(), 2, random_state=0),
+            "estimator__n_estimators",
+            {"max_samples": [0.3, 0.5, 1.0]},
+        ),
+        (
+            make_pipeline(
+                SelectFromModel(ExtraTreesClassifier(random_state=0)),
+                GradientBoostingClassifier(n_estimators=4, random_state=0),
+            ),
+            "selectfrommodel__estimator__n_estimators",
+            {"gradientboostingclassifier__max_depth": [1, 2, 3]},
+        ),
+        (
+            HistGradientBoostingClassifier(max_leaf_nodes=4),
+            "max_iter",
+            {"max_features": [1.0, 0.5, 0.3]},
+        ),
+    ],
+)
+def test_what_is_no_size_or_draws_without_a_seed_starts_anew(base, resource, grid):
+    fidelity = Halving(resource, min_resources=2, max_resources=9, factor=1.7)
+    search = GridSearch(base, grid, cv=2, fidelity=fidelity, refit=False)
+    ours, anew = both(search, X, y)
+    assert ours == anew
+
+
+def test_a_function_given_to_fit_is_called_for_every_stage():
+    search = GridSearch(
+        GradientBoostingClassifier(random_state=0),
+        {"learning_rate": [0.1, 0.3, 0.5]},
+        cv=2,
+        fidelity=Halving("n_estimators", max_resources=27),
+    )
+    ours, anew = both(search, X, y, monitor=lambda i, *args: i >= 3)
+    assert ours == anew
+
+
+def test_rungs_of_one_size_give_no_warnings():
+    search = GridSearch(
+        BaggingClassifier(DecisionTreeClassifier(max_depth=2), random_state=0),
+        {"max_features": [0.3, 0.5, 0.7, 0.8, 0.9, 1.0]},
+        cv=2,
+        fidelity=Halving("n_estimators", max_resources=4, factor=1.5),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search.fit(X, y)
+
+
+def test_nothing_is_tried_in_threads_beside_others(monkeypatch):
+    tried = []
+    original = selftest._problem
+
+    def problem(*args):
+        tried.append(threading.current_thread())
+        return original(*args)
+
+    monkeypatch.setattr(selftest, "_problem", problem)
+    monkeypatch.setattr(selftest, "_KNOWN", {})
+    forest = RandomForestClassifier(random_state=0)
+    models = [forest, ExtraTreesClassifier(random_state=0)]
+    search = GridSearch(
+        Pipeline([("model", forest)]),
+        {"model": models, "model__max_features": [2, 4, 8]},
+        cv=2,
+        fidelity=Halving("model__n_estimators", max_resources=9),
+    )
+    with parallel_config("threading", n_jobs=2):
+        search.fit(X, y)
+    assert {*tried} == {threading.main_thread()}
