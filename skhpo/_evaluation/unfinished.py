@@ -54,8 +54,7 @@ class Unfinished(Keeper):
             Fitted. None if the fit has to start anew.
         """
         kept = self._kept.pop((unit.follows, unit.split), None)
-        # A function would be called by some of the stages only.
-        if kept is None or any(map(callable, train.params.values())):
+        if kept is None:
             return None
         _, _, fitted = kept
         try:
@@ -87,6 +86,8 @@ class Unfinished(Keeper):
     def _drop_the_last(self):
         """Drop what scores worst on its split, until the rest is small enough."""
         kept = [*self._kept.items()]  # threads may take some away at the same time
+        if sum(n_bytes for _, (_, n_bytes, _) in kept) <= MAX_KEPT_BYTES:
+            return
         places, n_better = [], Counter()
         for key, (_, n_bytes, _) in sorted(kept, key=lambda item: -item[1][0]):
             places.append((n_better[key[1]], key, n_bytes))

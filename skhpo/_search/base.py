@@ -17,7 +17,6 @@ from sklearn.utils import check_random_state, get_tags, indexable
 from skhpo._engine import TIMED_OUT, run
 from skhpo._evaluation.fit import Evaluator
 from skhpo._evaluation.splits import Splits, check_splits
-from skhpo._evaluation.unfinished import Unfinished
 from skhpo._results import (
     complete_rows,
     name_error_scores,
@@ -279,10 +278,9 @@ class BaseSearch(BaseSearchCV):
                 strategy = fidelity.shared_among(strategy)
             n_splits = len(indices)
             self._print_plan(strategy.n_candidates, n_splits)
-            metric = self.refit if isinstance(self.refit, str) else None
             names, unfinished = self._names_to_share(strategy), None
-            if fidelity is not None and fidelity.parameter is not None and names:
-                unfinished = Unfinished(fidelity.parameter, metric, estimator)
+            if fidelity is not None and names is not None:
+                unfinished = fidelity.unfinished(estimator)
             evaluator = Evaluator(
                 estimator,
                 Splits(
@@ -306,6 +304,7 @@ class BaseSearch(BaseSearchCV):
             )
             self._connect(strategy, evaluator)
             tasks.begin_search(strategy.n_candidates, n_splits)
+            metric = self.refit if isinstance(self.refit, str) else None
             progress = Progress(
                 self.verbose,
                 strategy.n_candidates,

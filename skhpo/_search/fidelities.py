@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from skhpo._evaluation.splits import row_numbers
 from skhpo._evaluation.subsamples import Subsamples
+from skhpo._evaluation.unfinished import Unfinished
 from skhpo._sklearn import MultimetricScorer, StrOptions
 from skhpo.fidelity import SCHEDULES
 from skhpo.fidelity.base import Schedule
@@ -33,20 +34,31 @@ class Fidelity:
         Which of several metrics decides.
     subsamples : Subsamples or None
         What smaller parts of the splits consist of; None for another resource.
-
-    Attributes
-    ----------
-    parameter : str or None
-        That other resource.
     """
 
     def __init__(self, schedule, n_samples, smallest, largest, metric, subsamples):
         self.subsamples = subsamples
-        self.parameter = schedule.resource if schedule.of_parameter else None
         self._schedule = schedule
         self._n_samples = n_samples
         self._range = smallest, largest
         self._metric = metric
+
+    def unfinished(self, estimator):
+        """Make what keeps fits that may go on with more; None where none can.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Of the search.
+
+        Returns
+        -------
+        unfinished : Unfinished or None
+            None if samples are the resource: more of them are other data.
+        """
+        if not self._schedule.of_parameter:
+            return None
+        return Unfinished(self._schedule.resource, self._metric, estimator)
 
     def shared_among(self, strategy):
         """Let the candidates of a strategy share the resource.

@@ -45,17 +45,18 @@ from skhpo.reuse import (
 from skhpo.reuse.base import (
     DECIDE_DRAWS,
     NotShared,
+    calls,
     check_plain,
     check_valid,
     draws,
-    grow,
+    fit,
     may_be_sorted,
     own_copy,
-    untouched,
     values_of,
 )
-from skhpo.reuse.pipeline import Pipelines, check_pipeline, is_passthrough
-from skhpo.reuse.selftest import grows, holds
+from skhpo.reuse.growth import Growth
+from skhpo.reuse.pipeline import Pipelines
+from skhpo.reuse.selftest import holds
 
 __all__ = [
     "CLOSE",
@@ -303,13 +304,17 @@ def fitted(estimators, X, y=None, *, names, params=None, close=False):
     """
     params = params or {}
     family = _family(estimators[0], close=close)
+    if calls(params):
+        for i, estimator in enumerate(estimators):
+            yield i, fit(clone(estimator), X, y, params)
+        return
     if isinstance(family, Pipelines):
         yield from family.fit(estimators, X, y, tuple(names), params)
         return
     alone = [i for i, each in enumerate(estimators) if family.alone(each, X)]
     shared = [i for i in range(len(estimators)) if i not in alone]
     if len(shared) > 1:
-        fitted_leader = _fit(
+        fitted_leader = fit(
             family.leader([estimators[i] for i in shared]), X, y, params
         )
         for i in shared:
@@ -324,7 +329,7 @@ def fitted(estimators, X, y=None, *, names, params=None, close=False):
         yield from _fitted_exactly(estimators, alone, X, y, names, params)
         return
     for i in alone:
-        yield i, _fit(clone(estimators[i]), X, y, params)
+        yield i, fit(clone(estimators[i]), X, y, params)
 
 
 def _fitted_exactly(estimators, alone, X, y, names, params):
@@ -335,107 +340,11 @@ def _fitted_exactly(estimators, alone, X, y, names, params):
         groups.setdefault(("alone", i) if key is None else key, []).append(i)
     for group in groups.values():
         if len(group) == 1:
-            yield group[0], _fit(clone(estimators[group[0]]), X, y, params)
+            yield group[0], fit(clone(estimators[group[0]]), X, y, params)
             continue
         part = [estimators[i] for i in group]
         for i, estimator in fitted(part, X, y, names=names, params=params):
             yield group[i], estimator
-
-
-def is_size(name, estimator):
-    """Tell whether a parameter is a size to which fits can go on, to the last bit.
-
-    Parameters
-    ----------
-    name : str
-        Of the parameter.
-    estimator : estimator
-        That has it, or a pipeline whose last step has it; fitted or not.
-
-    Returns
-    -------
-    is_size : bool
-        False as well where that could only be tried in a thread beside others.
-    """
-    last, _ = _last_and_front(estimator)
-    family = _family(last, close=False)
-    if family is None or isinstance(family, Pipelines) or not family.shared:
-        return False
-    before = "" if last is estimator else f"{estimator.steps[-1][0]}__"
-    return name == before + family.shared[0] and grows(type(last), family)
-
-
-def may_grow(estimator):
-    """Tell whether a fit can go on to a larger size, to the last bit.
-
-    Parameters
-    ----------
-    estimator : estimator
-        For which :func:`is_size` is true, fitted.
-
-    Returns
-    -------
-    may : bool
-        Whether :func:`grown` does it.
-    """
-    last, front = _last_and_front(estimator)
-    family = _family(last, close=False)
-    try:
-        check_plain(estimator)
-        if last is not estimator:
-            check_pipeline(estimator, ())
-        family.key(last)
-    except NotShared:
-        return False
-    if any(draws(step) for step in front if not is_passthrough(step)):
-        return False
-    # What draws from NumPy's own generator would leave it elsewhere.
-    return not draws(last, nested=False) and family.may_grow(last)
-
-
-def grown(fitted, estimator, X, y, params):
-    """Let a fit go on to a larger size.
-
-    Parameters
-    ----------
-    fitted : estimator
-        Of a smaller size, for which :func:`may_grow` is true. It is used up.
-    estimator : estimator
-        With the parameters of the fit, not fitted.
-    X, y : array-like
-        Training data; the same as for `fitted`.
-    params : dict of str to object
-        Parameters of ``fit``.
-
-    Returns
-    -------
-    estimator : estimator or None
-        Fitted. None if it is not larger.
-    """
-    smaller, _ = _last_and_front(fitted)
-    last, front = _last_and_front(estimator)
-    family = _family(last, close=False)
-    if family.size(last) <= family.size(smaller):
-        return None
-    whole = grow(smaller, family, family.size(last))
-    if front:
-        whole = clone(estimator)
-        whole.steps[-1] = (whole.steps[-1][0], smaller)
-    _fit(whole, X, y, params)
-    smaller.set_params(warm_start=False)
-    return whole
-
-
-def _last_and_front(estimator):
-    if type(estimator) is not Pipeline:
-        return estimator, []
-    *front, last = [step for _, step in estimator.steps]
-    return last, front
-
-
-def _fit(estimator, X, y, params):
-    X = untouched(X)
-    return estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)
 
 
 def _family(estimator, *, close):
@@ -471,3 +380,5 @@ _PIPELINES = {
     close: Pipelines(*(partial(part, close=close) for part in (_key, fitted, _family)))
     for close in (False, True)
 }
+_GROWTH = Growth(partial(_family, close=False))
+is_size, may_grow, grown = _GROWTH.is_size, _GROWTH.may_grow, _GROWTH.grown

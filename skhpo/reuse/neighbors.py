@@ -8,10 +8,7 @@ rounding depends on what is multiplied together.
 
 import numpy as np
 
-from skhpo.reuse.base import Family, copy_of
-
-# Test and training data are asked for in turn.
-_N_KEPT = 2
+from skhpo.reuse.base import Family, LastAnswers, OwnMethod, copy_of
 
 
 class Neighbors(Family):
@@ -90,21 +87,18 @@ class LongQuery:
         self.leader = leader
         self.by_rows = leader._fit_method != "brute"
         self.futile = False
-        self._kept = []
+        self._answers = LastAnswers()
 
     def __call__(self, X):
         """Give distances and indices, each of shape (n_queries, n_neighbors + 1)."""
-        for known, answer in self._kept:
-            # By content: whoever predicts may have changed an array in the meantime.
-            if known.shape == X.shape and np.array_equal(known, X):
-                return answer
+        return self._answers(X, self._ask)
+
+    def _ask(self, X):
         n = min(self.leader.n_neighbors + 1, self.leader.n_samples_fit_)
-        answer = self.leader.kneighbors(X, n)
-        self._kept = [*self._kept, (X.copy(), answer)][-_N_KEPT:]
-        return answer
+        return self.leader.kneighbors(X, n)
 
 
-class ShortQuery:
+class ShortQuery(OwnMethod):
     """The method ``kneighbors`` of a view.
 
     Parameters

@@ -61,22 +61,11 @@ def holds(cls, family):
 
 
 def grows(cls, family):
-    """Tell whether fits of `cls` go on as `family` says; tried once in a process.
+    """Tell whether fits of `cls` go on as `family` says; see :func:`holds`.
 
-    Parameters
-    ----------
-    cls : type
-        Class of an estimator.
-    family : Family
-        As in the table.
-
-    Returns
-    -------
-    grows : bool
-        True if fits that go on equal separate ones on tiny data. If not, fits start
-        anew, without a word: only time is affected. False where it was not tried, and
-        would be in a thread beside others: filters of warnings and NumPy's generator
-        are theirs as well.
+    Where they do not, nobody is warned: fits start anew, as they do in scikit-learn.
+    False also where it was not tried, and would be in a thread beside others: filters
+    of warnings and NumPy's generator are theirs as well.
     """
     key = cls, family, "grows"
     if key not in _KNOWN:

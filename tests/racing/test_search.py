@@ -157,7 +157,6 @@ def test_results_do_not_depend_on_workers_or_backend(racing, backend):
         assert columns_of(found) == expected
 
 
-@pytest.mark.skipif(os.name != "posix", reason="kills processes")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_limit_that_is_not_reached_changes_nothing(n_jobs):
     table = draw_table(1, n_rows=30)
