@@ -101,7 +101,10 @@ class BayesSearch(BaseSearch):
         says what is to be little of. Candidates with all of the resource rank first,
         and one of them is the best; ``cv_results_`` has a row for each candidate and
         rung, and the columns ``iter`` and ``n_resources``, ``bracket`` if there are
-        several, ``status`` and ``n_splits_done``. The model learns from all rungs.
+        several, ``status`` and ``n_splits_done``. `initial_candidates` and the
+        estimator's own parameters get all of it at once. The model learns from all
+        rungs, and those go on of which it expects most with everything; with ``"tpe"``,
+        which predicts no scores, those with the best scores.
 
     Attributes
     ----------

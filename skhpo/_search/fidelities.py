@@ -16,6 +16,9 @@ from skhpo.fidelity.base import Schedule
 from skhpo.strategies.halving import HalvingStrategy
 from skhpo.trial import shortened
 
+# Samples by which candidates compare as they do with more; benchmarks/README.md.
+ENOUGH = 10_000
+
 FIDELITY = [StrOptions({*SCHEDULES}), Schedule, None]
 
 
@@ -74,7 +77,7 @@ class Fidelity:
             Asks it, and asks for the best again.
         """
         schedule = self._schedule
-        brackets = schedule.brackets(strategy.n_candidates, *self._range)
+        brackets = self._brackets(strategy)
         resource = {"n_samples": self._n_samples}
         if schedule.of_parameter:
             resource = {"parameter": schedule.resource}
@@ -84,6 +87,19 @@ class Fidelity:
             rng = np.random.default_rng(schedule.random_state)
         return HalvingStrategy(
             strategy, brackets, metric=self._metric, rng=rng, **resource
+        )
+
+    def _brackets(self, strategy):
+        """Plan the brackets: what was given by the user gets everything at once."""
+        n, (smallest, largest) = strategy.n_candidates, self._range
+        brackets = self._schedule.brackets(n, smallest, largest)
+        if strategy.max_pending is None or max(map(len, brackets)) == 1:
+            return brackets
+        n_first = min(strategy.n_first, n)
+        first = [[(n_first, largest)]] if n_first else []
+        rest = n - n_first
+        return first + (
+            self._schedule.brackets(rest, smallest, largest) if rest else []
         )
 
 
@@ -150,7 +166,10 @@ def make_fidelity(search, space, X, y, indices, split_params, scorer):
                     f"{n_samples} samples of X. Give at most so many, or 'auto'."
                 )
         smallest = min(smallest, largest)
-    if schedule.min_resources != "exhaust":
+        if schedule.min_resources == "auto":
+            share = min(ENOUGH, int(largest / schedule.factor))
+            smallest = min(max(smallest, share), largest)
+    if not isinstance(schedule.min_resources, str):
         smallest = schedule.min_resources
         if smallest > largest:
             raise ValueError(

@@ -10,6 +10,9 @@ from numbers import Integral, Real
 class Schedule(ABC):
     """Base of the schedules; see :class:`~skhpo.fidelity.Halving`."""
 
+    # What min_resources may be beside a number.
+    AMOUNTS = ("exhaust",)
+
     resource: str = "n_samples"
     _: KW_ONLY
     factor: float = 3
@@ -27,8 +30,8 @@ class Schedule(ABC):
             raise ValueError(
                 f"factor = {self.factor!r} must be a number greater than 1."
             )
-        _check_amount("min_resources", self.min_resources, "exhaust")
-        _check_amount("max_resources", self.max_resources, "auto")
+        _check_amount("min_resources", self.min_resources, self.AMOUNTS)
+        _check_amount("max_resources", self.max_resources, ("auto",))
         if self.of_parameter and self.max_resources == "auto":
             raise ValueError(
                 "max_resources = 'auto' is the number of samples, but resource = "
@@ -107,9 +110,10 @@ def _log(value, base):
     return power
 
 
-def _check_amount(name, value, default):
+def _check_amount(name, value, names):
     is_count = isinstance(value, Integral) and not isinstance(value, bool)
-    if value != default and not (is_count and value >= 1):
+    if not ((is_count and value >= 1) or (isinstance(value, str) and value in names)):
+        named = " or ".join(map(repr, names))
         raise ValueError(
-            f"{name} = {value!r} must be an int of at least 1, or {default!r}."
+            f"{name} = {value!r} must be an int of at least 1, or {named}."
         )

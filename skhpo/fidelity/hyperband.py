@@ -1,6 +1,6 @@
 """Hyperband: halving from several starts, as nobody knows how little is enough."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from skhpo.fidelity.base import Schedule
 
@@ -13,7 +13,7 @@ class Hyperband(Schedule):
     So there are brackets [1]_: the first begins with many candidates and little, the
     last has few, and gives them everything. They cost about the same. In
     :class:`~skhpo.BayesSearch` a model proposes the candidates of each bracket from the
-    results of those before, as in BOHB [2]_.
+    results of those before, as in BOHB [2]_, and says which of them go on.
 
     Parameters
     ----------
@@ -21,8 +21,11 @@ class Hyperband(Schedule):
         As in :class:`Halving`, and so are the others.
     factor : float, default=3
         One in so many candidates goes on, with so many times the resource.
-    min_resources : int or "exhaust", default="exhaust"
-        What a candidate gets at least.
+    min_resources : int, "auto" or "exhaust", default="auto"
+        What a candidate gets at least. "auto" means 10,000 samples, or one in `factor`
+        where these are fewer: with less, other candidates were often the best than with
+        everything. "exhaust" is that of :class:`Halving`, and "auto" means the same for
+        a parameter.
     max_resources : int or "auto", default="auto"
         What a candidate of the last rungs gets.
     random_state : int, default=0
@@ -50,6 +53,11 @@ class Hyperband(Schedule):
     [(6, 3333), (2, 10000)]
     [(4, 10000)]
     """
+
+    _: KW_ONLY
+    min_resources: int | str = "auto"
+
+    AMOUNTS = ("auto", "exhaust")
 
     def _plan(self, n_candidates, smallest, largest):
         n_most = self._n_rungs(n_candidates, smallest, largest)

@@ -80,7 +80,8 @@ class Domain:
         self.numeric_features = first[self.numeric]
         self.n_levels = np.array([column.n_levels for column in self.columns], int)
         # What a point may change and stay in its branch.
-        self.movable = self.active.copy()
+        single = [c.grid is not None and len(c.grid) == 1 for c in self.columns]
+        self.movable = self.active & ~np.array(single, dtype=bool)
         if self.n_branches > 1:
             self.movable[:, 0] = False
 

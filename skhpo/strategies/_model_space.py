@@ -20,6 +20,9 @@ class ModelSpace:
     ----------
     space : Space
         Whose dimensions can be mapped to [0, 1] and back.
+    with_lack : bool, default=False
+        Whether there is one more column, the last: how much of a resource was lacking,
+        from 0, where a candidate had everything, to 1. New points have everything.
 
     Attributes
     ----------
@@ -32,8 +35,9 @@ class ModelSpace:
         If a distribution can only be drawn from.
     """
 
-    def __init__(self, space):
+    def __init__(self, space, with_lack=False):
         self.space = space
+        self._with_lack = with_lack
         n_branches = len(space.branches)
         self._axes, columns, active = [], [], []
         for axis, coordinate in enumerate(space.coordinates):
@@ -51,6 +55,9 @@ class ModelSpace:
                 self._axes.append(axis)
                 columns.append(column)
                 active.append(np.isin(np.arange(n_branches), branches))
+        if with_lack:
+            columns.append(Column(grid=np.zeros(1)))
+            active.append(np.ones(n_branches, dtype=bool))
         active = np.array(active, dtype=bool).reshape(len(columns), n_branches).T
         self.domain = Domain(columns, active)
 
@@ -69,6 +76,8 @@ class ModelSpace:
         """
         domain = self.domain
         point = self.space.point(params)[self._axes]
+        if self._with_lack:
+            point = np.append(point, 0.0)
         x = point.copy()
         for j in np.flatnonzero(domain.categorical & ~np.isnan(point)):
             x[j] = int(point[j] * domain.columns[j].n_levels)
@@ -89,7 +98,7 @@ class ModelSpace:
         """
         point = np.full(self.space.n_dims, 0.5)
         active = self.domain.active[self.domain.branch(x[None])[0]]
-        for j in np.flatnonzero(active):
+        for j in np.flatnonzero(active[: len(self._axes)]):
             n_levels = self.domain.columns[j].n_levels
             point[self._axes[j]] = (x[j] + 0.5) / n_levels if n_levels else x[j]
         return self.space.candidate(point)

@@ -62,6 +62,13 @@ class BayesStrategy:
     n_planned : int, default=None
         The `n_iter` by which the design at the start is sized; None for this one.
 
+    Attributes
+    ----------
+    n_first : int
+        How many of the candidates were given: `initial_candidates` and `current`.
+    lack : float
+        How much of a resource the next candidates lack; see :meth:`expect_lack`.
+
     Raises
     ------
     TypeError
@@ -97,6 +104,9 @@ class BayesStrategy:
         first = [space.setting(params) for params in initial_candidates]
         if current is not None:
             first.append(space.setting(space.nearest(current)))
+        self.n_first = len({each.key for each in first})
+        self.lack = 0.0
+        self._with_lack = False
         self.n_candidates = count_candidates(space, n_iter)
         self.max_pending = max_pending
         self.exhausted_reason = "n_iter candidates evaluated"
@@ -108,7 +118,8 @@ class BayesStrategy:
             self._surrogate = deepcopy(surrogate)
         self._seen = set()
         self._pending = {}  # key -> model point, in the order of their proposal
-        self._points, self._scores, self._keys = [], [], []  # of the trials told
+        self._points, self._scores = [], []  # of the trials told
+        self._points_of = {}  # key -> model point, of all candidates
         self._steps = _Steps()
         if self.n_candidates < n_iter:
             self.exhausted_reason = "search space exhausted"
@@ -136,7 +147,8 @@ class BayesStrategy:
             if candidate.key not in self._seen:
                 self._seen.add(candidate.key)
                 point = self._model_space.encode(candidate.params)
-                self._pending[candidate.key] = point
+                self._points_of[candidate.key] = point
+                self._pending[candidate.key] = self._lacking(point, self.lack)
                 candidates.append(candidate)
         return candidates
 
@@ -144,13 +156,11 @@ class BayesStrategy:
         """Learn the scores of trials, those that were proposed elsewhere included."""
         for trial in trials:
             key = trial.candidate.key
-            if key in self._pending:
-                point = self._pending.pop(key)
-            else:
-                self._seen.add(key)
-                point = self._model_space.encode(trial.params)
-            self._keys.append(key)
-            self._points.append(point)
+            self._pending.pop(key, None)
+            self._seen.add(key)
+            if key not in self._points_of:
+                self._points_of[key] = self._model_space.encode(trial.params)
+            self._points.append(self._points_of[key])
             self._scores.append(mean_score(trial, self._metric))
             self._steps.add(trial, self._metric)
 
@@ -158,12 +168,54 @@ class BayesStrategy:
         """Count the trials that the next candidate is proposed from."""
         return 0 if self.max_pending is None else n_asked - self.max_pending + 1
 
-    def correct(self, scores):
-        """Take other scores for trials that have been told, by key of the candidate."""
-        self._scores = [
-            scores.get(key, score)
-            for key, score in zip(self._keys, self._scores, strict=True)
+    def expect_lack(self):
+        """Let trials differ in how much of a resource they had; before any is told.
+
+        A surrogate that predicts losses then has that as one more column.
+        """
+        self._with_lack = getattr(self._surrogate, "predicts", False)
+        self._model_space = ModelSpace(self.space, self._with_lack)
+        self._domain = self._model_space.domain
+
+    def learn_again(self, observations):
+        """Take these observations in place of all that were told.
+
+        Parameters
+        ----------
+        observations : list of (object, float, float)
+            Key of a candidate that was told, what it lacked of the resource, and its
+            score. A candidate may be there several times, with less and less lacking.
+        """
+        if not self._with_lack:
+            # Its score with the most that it had counts.
+            observations = [*{each[0]: each for each in observations}.values()]
+        self._points = [
+            self._lacking(self._points_of[key], lack) for key, lack, _ in observations
         ]
+        self._scores = [score for *_, score in observations]
+
+    def expected(self, keys):
+        """Predict what candidates score with everything.
+
+        Parameters
+        ----------
+        keys : list
+            Of candidates that were told.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_keys,) or None
+            None if the surrogate does not predict losses, or knows none.
+        """
+        if not self._with_lack or not np.isfinite(self._scores).any():
+            return None
+        x = np.array([self._points_of[key] for key in keys])
+        mean, _ = self._surrogate.predictor(self._domain, *self._told())(x)
+        return -mean
+
+    def _lacking(self, point, lack):
+        """Put what is lacking of a resource into a model point, if there is a place."""
+        return np.append(point[:-1], lack) if self._with_lack else point
 
     def predictor(self):
         """Give what the surrogate makes of all trials told.
@@ -200,7 +252,8 @@ class BayesStrategy:
         ranked = self._surrogate.propose(
             self._domain, told, losses, pending, number, rng
         )
-        ranked = _far_first(ranked, np.vstack([told, pending]))
+        known = self._domain.canonical(np.vstack([told, pending]))
+        ranked = _far_first(ranked, known)
         points = itertools.chain(ranked, self._draw(rng))
         candidates = map(self._model_space.candidate, points)
         if self.space.n_values < np.inf:

@@ -4,7 +4,7 @@ import warnings
 from collections import defaultdict
 from dataclasses import replace
 from itertools import islice, pairwise
-from math import inf, isnan
+from math import inf, isnan, log
 
 import numpy as np
 
@@ -22,8 +22,8 @@ class HalvingStrategy:
     Parameters
     ----------
     strategy : Strategy
-        Proposes the candidates; not asked yet. If it learns from trials, it has a
-        method ``correct``.
+        Proposes the candidates; not asked yet. If it learns from trials, it is a
+        :class:`~skhpo.strategies.bayes.BayesStrategy`.
     brackets : list of list of (int, int)
         For each bracket its rungs: number of candidates, and resources of each.
     n_samples : int, default=None
@@ -65,6 +65,11 @@ class HalvingStrategy:
         self._sources = {}  # id of a candidate -> itself, and what it was made of
         # Rung -> (source, mean score, number) of its trials.
         self._told = defaultdict(list)
+        amounts = [n_resources for rungs in brackets for _, n_resources in rungs]
+        self._most, self._least = max(amounts), min(amounts)
+        self._corrects = strategy.max_pending is not None and self._least < self._most
+        if self._corrects:
+            strategy.expect_lack()
         self._ends = {}  # rung -> number of candidates asked by its end so far
         self._parts = iter(self._in_order())
         self._go_on()
@@ -107,8 +112,8 @@ class HalvingStrategy:
             )
             if rung.iteration == 0:
                 self._strategy.tell([replace(trial, candidate=source)])
-        if self.max_pending is not None:
-            self._strategy.correct(self._corrected())
+        if self._corrects:
+            self._strategy.learn_again(self._corrected())
 
     def predictor(self):
         """Give what the other strategy has learnt; see there."""
@@ -156,17 +161,34 @@ class HalvingStrategy:
             sources = [(each, None) for each in self._new(min(n, self._n_left))]
         else:
             if self._best is None:
-                told = self._told[bracket, iteration - 1]
-                _warn_unless_decided(told, self._rung)
-                best = sorted(told, key=lambda each: _loss(each[1]))[: self._n_left]
+                best = self._ranked(bracket, iteration - 1)[: self._n_left]
                 self._n_left = len(best)
                 self._best = ((source, number) for source, _, number in best)
             sources = list(islice(self._best, n))
         self._n_left -= len(sources)
         return sources
 
+    def _ranked(self, bracket, iteration):
+        """Sort what was told of a rung, best first.
+
+        By what the other strategy expects with everything, if it knows that.
+        """
+        told = self._told[bracket, iteration]
+        _warn_unless_decided(told, bracket, iteration)
+        ranks = scores = [score for _, score, _ in told]
+        if self._corrects:
+            expected = self._strategy.expected([source.key for source, *_ in told])
+            if expected is not None:
+                ranks = np.where(np.isfinite(scores), expected, scores)
+        order = sorted(range(len(told)), key=lambda i: _loss(ranks[i]))
+        return [told[i] for i in order]
+
     def _new(self, n):
         """Give up to `n` candidates that the other strategy proposes."""
+        if self._corrects:
+            bracket, iteration = self._rung
+            _, n_resources = self._brackets[bracket][iteration]
+            self._strategy.lack = self._lack(n_resources)
         if self._shuffled is None:
             return self._strategy.ask(n)
         return list(islice(self._shuffled, n))
@@ -196,10 +218,16 @@ class HalvingStrategy:
         return candidate
 
     def _corrected(self):
-        """Estimate what each candidate would score with all resources, by its key.
+        """Estimate what each trial would have scored with all resources.
 
-        Its score with the most that it was given counts. What more of the resource
-        adds to that is the median of the differences over candidates that had both.
+        What more of the resource adds to a score is the median of the differences over
+        candidates that had both amounts.
+
+        Returns
+        -------
+        observations : list of (object, float, float)
+            Key of the candidate, what the trial lacked of the resource, and the score.
+            Those of one candidate come with more and more of the resource.
         """
         scores = defaultdict(dict)  # key -> resources -> score
         for (bracket, iteration), told in self._told.items():
@@ -216,15 +244,22 @@ class HalvingStrategy:
             ]
             gains = [gain for gain in gains if np.isfinite(gain)]
             added[low] = added[high] + (np.median(gains) if gains else 0.0)
-        return {key: each[max(each)] + added[max(each)] for key, each in scores.items()}
+        return [
+            (key, self._lack(level), each[level] + added[level])
+            for key, each in scores.items()
+            for level in sorted(each)
+        ]
+
+    def _lack(self, n_resources):
+        """Tell how much less than everything this is, on a logarithmic scale."""
+        return log(self._most / n_resources) / log(self._most / self._least)
 
 
-def _warn_unless_decided(told, rung):
+def _warn_unless_decided(told, bracket, iteration):
     """Say so where no score of a rung tells which of its candidates go on."""
     if len(told) > 1 and all(isnan(score) for _, score, _ in told):
-        bracket, iteration = rung
         warnings.warn(
-            f"None of the {len(told)} candidates of iteration {iteration - 1}, bracket "
+            f"None of the {len(told)} candidates of iteration {iteration}, bracket "
             f"{bracket}, has a score, so the first of them go on. If a fit fails for "
             "want of samples, or of another resource, raise min_resources of the "
             "fidelity.",

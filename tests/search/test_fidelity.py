@@ -20,11 +20,13 @@ from sklearn.tree import DecisionTreeClassifier
 from skhpo import BayesSearch, GridSearch, RandomSearch
 from skhpo._evaluation import subsamples
 from skhpo._evaluation.fit import Evaluator
+from skhpo._search import fidelities
 from skhpo.fidelity import Halving, Hyperband
 
 X, y = make_classification(600, 8, n_informative=4, flip_y=0.1, random_state=0)
 TREE = DecisionTreeClassifier(random_state=0)
 SPACE = {"max_depth": randint(1, 30), "min_impurity_decrease": loguniform(1e-4, 0.1)}
+FOUR_RUNGS = Hyperband(factor=2, min_resources="exhaust", random_state=1)
 SEARCHES = {
     "grid": GridSearch(TREE, {"max_depth": [1, 2, 3, 5], "max_features": [1, 3, 8]}),
     "random": RandomSearch(TREE, SPACE, n_iter=12, random_state=0),
@@ -98,7 +100,7 @@ def test_one_rung_equals_the_search_without(search, fidelity):
     assert set(halved.cv_results_["n_resources"]) == {600}
 
 
-@pytest.mark.parametrize("fidelity", ["halving", Hyperband(factor=2, random_state=1)])
+@pytest.mark.parametrize("fidelity", ["halving", FOUR_RUNGS])
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 def test_workers_backends_and_reuse_change_nothing(search, fidelity):
     search = clone(search).set_params(fidelity=fidelity, refit=False)
@@ -113,10 +115,13 @@ def test_workers_backends_and_reuse_change_nothing(search, fidelity):
         )
 
 
-@pytest.mark.parametrize("fidelity", ["halving", "hyperband"])
+@pytest.mark.parametrize("fidelity", ["halving", FOUR_RUNGS])
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 def test_the_best_of_each_rung_go_on_and_one_with_everything_wins(search, fidelity):
-    search = clone(search).set_params(fidelity=fidelity).fit(X, y)
+    search = clone(search).set_params(fidelity=fidelity)
+    if isinstance(search, BayesSearch):
+        search.set_params(surrogate="tpe")  # others go by what they expect
+    search.fit(X, y)
     results = search.cv_results_
     brackets = results.get("bracket", np.zeros(search.n_candidates_))
     for bracket in set(brackets):
@@ -137,6 +142,57 @@ def test_the_best_of_each_rung_go_on_and_one_with_everything_wins(search, fideli
     assert search.best_index_ in np.flatnonzero(full)
     alone = GridSearch(TREE, {k: [v] for k, v in search.best_params_.items()})
     assert alone.fit(X, y).best_score_ == search.best_score_
+
+
+@pytest.mark.parametrize(
+    "options, enough, levels",
+    [
+        ({}, 10_000, {200, 600}),
+        ({}, 60, {66, 200, 600}),
+        ({"factor": 2}, 10_000, {300, 600}),
+        ({"max_resources": 300}, 10_000, {100, 300}),
+        ({"min_resources": 10}, 10_000, {22, 66, 200, 600}),
+        ({"min_resources": "exhaust"}, 10_000, {22, 66, 200, 600}),
+    ],
+)
+def test_hyperband_gives_enough_or_one_in_factor(options, enough, levels, monkeypatch):
+    monkeypatch.setattr(fidelities, "ENOUGH", enough)
+    search = clone(SEARCHES["random"]).set_params(n_iter=40, refit=False)
+    search.set_params(fidelity=Hyperband(**options)).fit(X, y)
+    assert set(search.cv_results_["n_resources"]) == levels
+
+
+@pytest.mark.parametrize("surrogate", ["gp", "tpe"])
+@pytest.mark.parametrize("fidelity", ["halving", "hyperband"])
+def test_given_settings_and_the_estimators_own_get_everything_at_once(
+    fidelity, surrogate
+):
+    search = clone(SEARCHES["bayes"]).set_params(
+        fidelity=fidelity, surrogate=surrogate, estimator=clone(TREE)
+    )
+    search.estimator.set_params(max_depth=7, min_impurity_decrease=0.01)
+    given = [{"max_depth": 3, "min_impurity_decrease": 0.02}] * 2
+    results = search.set_params(initial_candidates=given).fit(X, y).cv_results_
+    own = {"max_depth": 7, "min_impurity_decrease": 0.01}
+    assert results["params"][:2] == [given[0], own]
+    assert results["n_resources"].tolist()[:3] == [
+        600,
+        600,
+        min(results["n_resources"]),
+    ]
+    assert results["bracket"].tolist()[:3] == [0, 0, 1]
+    assert results["params"].count(own) == results["params"].count(given[0]) == 1
+    distinct = {tuple(params.items()) for params in results["params"]}
+    assert len(distinct) == search.n_iter
+
+
+def test_where_all_candidates_are_given_all_get_everything():
+    given = [{"max_depth": d, "min_impurity_decrease": 0.01} for d in range(1, 10)]
+    search = clone(SEARCHES["bayes"]).set_params(n_iter=9, fidelity="halving")
+    search.set_params(initial_candidates=given).fit(X, y)
+    assert search.cv_results_["params"] == given
+    assert set(search.cv_results_["n_resources"]) == {600}
+    assert search.n_candidates_ == 9
 
 
 def test_a_sample_of_each_split_is_fitted_and_scored_with_what_belongs_to_it():
@@ -414,7 +470,7 @@ def test_candidates_of_two_rungs_never_share_a_fit():
         n_iter=10,
         max_pending=6,
         random_state=0,
-        fidelity=Hyperband(factor=2),
+        fidelity=FOUR_RUNGS,
         refit=False,
     )
     shared = clone(search).fit(X, y)

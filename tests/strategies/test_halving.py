@@ -158,7 +158,7 @@ def test_a_learning_strategy_knows_what_its_lag_allows_and_each_rung_is_whole(
     assert [t.candidate.rung.bracket for t in trials] == [0] * 8 + [1] * 3
 
 
-def test_the_model_is_told_scores_as_they_would_be_with_everything():
+def test_the_model_is_told_what_each_trial_lacked_and_what_more_adds_on_average():
     inner = bayes()
     strategy = HalvingStrategy(inner, BRACKETS, n_samples=30)
 
@@ -166,7 +166,86 @@ def test_the_model_is_told_scores_as_they_would_be_with_everything():
         return -candidate.params["a"] + 5.0 * (candidate.rung.n_resources == 30)
 
     trials = drive(strategy, score, n=1)
-    _, losses = inner._told()
-    assert len(losses) == 9
-    expected = {t.params["a"]: t.params["a"] - 5 for t in trials}
-    np.testing.assert_allclose(sorted(losses), sorted(expected.values()), atol=1e-9)
+    points, losses = inner._told()
+    assert len(losses) == 11  # two candidates come with either amount
+    lacks = [float(t.candidate.rung.n_resources == 10) for t in trials]
+    assert sorted(points[:, -1]) == sorted(lacks)
+    np.testing.assert_allclose(losses, points[:, 0] - 5, atol=1e-9)
+
+
+def test_densities_are_told_the_score_with_the_most_of_each_candidate():
+    inner = BayesStrategy(Space({"a": Real(0, 1)}), 9, 0, surrogate="tpe")
+    strategy = HalvingStrategy(inner, BRACKETS, n_samples=30)
+
+    def score(candidate):
+        return candidate.rung.n_resources + candidate.params["a"] % 0.1
+
+    trials = drive(strategy, score, n=1)
+    points, losses = inner._told()
+    assert points.shape == (9, 1)
+    most = {t.params["a"]: t for t in trials}
+    gains = [
+        30 - 10
+        for t in trials
+        if t.candidate.rung.n_resources == 30 and t.candidate.rung.bracket == 0
+    ]
+    assert gains == [20, 20]
+    for (a,), loss in zip(points, losses, strict=True):
+        assert loss == pytest.approx(-30 - most[a].params["a"] % 0.1, abs=1e-9)
+
+
+def shifted(candidate):
+    """Score best at 0.8 with everything, at 0.2 with the least."""
+    best = 0.8 if candidate.rung.n_resources == 90 else 0.2
+    return -((candidate.params["a"] - best) ** 2)
+
+
+@pytest.mark.parametrize("surrogate", ["gp", "tpe"])
+def test_those_go_on_of_which_the_model_expects_most_with_everything(surrogate):
+    space, brackets = Space({"a": Real(0, 1)}), [[(8, 90)], [(12, 10), (3, 90)]]
+    inner = BayesStrategy(space, 20, 0, surrogate=surrogate, max_pending=1)
+    trials = drive(HalvingStrategy(inner, brackets, n_samples=90), shifted, n=1)
+    rung = sorted(trials[8:20], key=lambda t: t.splits[0].test_scores)
+    best_of_rung = {t.params["a"] for t in rung[-3:]}
+    rung.sort(key=lambda t: -abs(t.params["a"] - 0.8))
+    best_with_all = {t.params["a"] for t in rung[-3:]}
+    assert best_of_rung != best_with_all
+    # Densities predict no scores.
+    expected = best_with_all if surrogate == "gp" else best_of_rung
+    assert {t.params["a"] for t in trials[20:]} == expected
+
+
+def test_what_has_no_score_is_not_expected_to_have_one():
+    brackets = [[(3, 90)], [(6, 10), (3, 90)]]
+    inner = BayesStrategy(Space({"a": Real(0, 1)}), 9, 0, max_pending=1)
+    strategy = HalvingStrategy(inner, brackets, n_samples=90)
+    failing = []
+
+    def score(candidate):
+        if candidate.rung.n_resources == 10 and len(failing) < 3:
+            failing.append(candidate.params["a"])
+            return np.nan
+        return candidate.params["a"]
+
+    trials = drive(strategy, score, n=1)
+    assert {t.params["a"] for t in trials[9:]}.isdisjoint(failing)
+    assert len(trials) == 12
+
+
+def test_a_single_amount_is_no_column_of_the_model():
+    inner = bayes()
+    HalvingStrategy(inner, [[(9, 30)]], n_samples=30)
+    assert inner._domain.n_columns == 1
+    HalvingStrategy(inner, BRACKETS, n_samples=30)
+    assert inner._domain.n_columns == 2
+
+
+@pytest.mark.parametrize("surrogate", ["gp", "forest"])
+def test_predictions_are_of_scores_with_everything(surrogate):
+    inner = BayesStrategy(
+        Space({"a": Real(0, 1)}), 30, 0, surrogate=surrogate, max_pending=1
+    )
+    strategy = HalvingStrategy(inner, [[(10, 90)], [(20, 10), (4, 90)]], n_samples=90)
+    drive(strategy, shifted, n=1)
+    best, worst = strategy.predictor().predict([{"a": 0.8}, {"a": 0.2}])
+    assert best > worst + 0.1

@@ -95,8 +95,11 @@ class GaussianProcessSurrogate:
             gp = GaussianProcess(domain.features(x), v, domain.groups, theta)
         least = losses[np.isfinite(losses)].min()
         margin = -np.diff(transform.forward(np.array([least, least - self.step])))[0]
+        # Trials may have had less of something than new points will have.
+        x = domain.canonical(x)
+        least = gp.predict(domain.features(x), std=False).min()
         Z = domain.features(pending)
-        acquisition = self._acquisition(gp, Z, margin, number, rng)
+        acquisition = self._acquisition(gp, Z, least, margin, number, rng)
         best = x[np.argsort(gp.y, kind="stable")]
         n_spread = N_SPREAD if len(x) <= _N_FEW else N_SPREAD // 2
         return maximize(acquisition, domain, best, rng, n_spread=n_spread)
@@ -133,8 +136,7 @@ class GaussianProcessSurrogate:
         density = gp.leave_one_out()[finite] + transform.log_slope(losses[finite])
         return float(density.mean())
 
-    def _acquisition(self, gp, pending, margin, number, rng):
-        best = gp.predict(gp.Z, std=False).min()
+    def _acquisition(self, gp, pending, best, margin, number, rng):
         use_bound = self.acquisition == "lcb" or (
             self.acquisition == "alternate" and number % 2 == 1
         )
