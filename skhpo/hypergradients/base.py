@@ -37,7 +37,7 @@ _MAX_NEWTON = 50
 _NEWTON_TOL = 1e-10
 _NEWTON_TOL_ROUGH = 1e-9
 # If it is this short, another one as exact as that is the last.
-_NEARLY, _LAST = 1e-5, 1e-4
+_NEARLY, _LAST = 1e-4, 1e-5
 # What conjugate gradients leave of the right side of a Newton step, at most and least.
 _ROUGH, _FINE = 0.1, 1e-3
 # A step that can be left away where it does not lower F.
@@ -269,7 +269,7 @@ class Rough:
         self.outdated = False
 
 
-def solve(equations, w, rhs, factor, rtol=1e-7):
+def solve(equations, w, rhs, factor, rtol=1e-6):
     """Solve ``H(w) x = rhs``, with a factor of H near w to start from, if there is one.
 
     Parameters
@@ -282,7 +282,7 @@ def solve(equations, w, rhs, factor, rtol=1e-7):
         Right side.
     factor : callable, Rough or None
         As :meth:`Equations.factor` gives it.
-    rtol : float, default=1e-7
+    rtol : float, default=1e-6
         What may be left of the right side, relative to it, without a factor.
 
     Returns

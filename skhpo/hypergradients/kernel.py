@@ -30,7 +30,13 @@ import itertools
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 from scipy.sparse import issparse
-from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn import config_context
+from sklearn.metrics.pairwise import (
+    euclidean_distances,
+    linear_kernel,
+    manhattan_distances,
+    pairwise_kernels,
+)
 from sklearn.utils.class_weight import compute_class_weight
 
 from skhpo.hypergradients.base import Equations
@@ -44,11 +50,31 @@ def _kernel_names(estimator):
     return _CONTINUOUS.get(estimator.kernel, set())
 
 
+def _base(kernel, X, X2):
+    """Compute what a kernel is a function of, whatever its parameters are."""
+    # The features have been checked, more than once.
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        if kernel == "rbf":
+            return euclidean_distances(X, X2, squared=True)
+        if kernel == "laplacian":
+            return manhattan_distances(X, X2)
+        return linear_kernel(X, X2)
+
+
+def _of_base(kernel, base, gamma, degree, coef0):
+    if kernel in ("rbf", "laplacian"):
+        return np.exp(-gamma * base)
+    if kernel == "linear":
+        return base
+    if kernel == "sigmoid":
+        return np.tanh(gamma * base + coef0)
+    return (gamma * base + coef0) ** degree
+
+
 class KernelRidgeEquations(Equations):
     """Kernel ridge; a system of linear equations."""
 
-    support = None  # which rows have a dual coefficient; all
-    _new = None
+    support = slice(None)  # which rows have a dual coefficient
 
     @staticmethod
     def names(estimator):
@@ -62,28 +88,60 @@ class KernelRidgeEquations(Equations):
         self.y = np.asarray(y, float).reshape(len(y), -1)
         self.s = np.ones(len(self.y)) if sample_weight is None else sample_weight
         self.w = estimator.dual_coef_.reshape(-1).astype(float)
-        self._K = self._kernel(X, X, self.params)
+        self._begin_kernels()
 
-    def _kernel(self, X, X2, params):
-        if not (X.shape[0] and X2.shape[0]):
-            return np.zeros((X.shape[0], X2.shape[0]))
-        names = ("gamma", "degree", "coef0")
-        return pairwise_kernels(
-            X,
-            X2,
-            metric=params["kernel"],
-            filter_params=True,
-            **{name: params[name] for name in names},
-        )
+    def _begin_kernels(self):
+        self._bases, self._kernels = [], []
+        self._K = self._kernel(self.X, self.X, self.params)
 
-    def _is_own(self, params, X):
-        """Tell whether the kernel is the one at hand."""
-        return X is self.X and all(
+    def _kernel(self, X_new, X, params, rows=None):
+        """Compute the kernel of new rows, all or some, with those that have a dual.
+
+        What it is a function of is kept where X is the one at hand, and so is the
+        kernel of all rows at the estimator's own parameters.
+        """
+        is_own = X is self.X and all(
             params[name] == self.params[name] for name in ("gamma", "coef0")
         )
+        if not is_own:
+            return self._computed(X_new, X, params, rows)
+        K = next((K for other, K in self._kernels if other is X_new), None)
+        if K is None:
+            K = self._computed(X_new, X, params)
+            self._kernels.append((X_new, K))
+        return K if rows is None else K[rows]
+
+    def _computed(self, X_new, X, params, rows=None):
+        kernel = params["kernel"]
+        rest = {name: params[name] for name in ("gamma", "degree", "coef0")}
+        if kernel in _CONTINUOUS:
+            if rest["gamma"] is None:
+                rest["gamma"] = 1 / X.shape[1]
+            base = self._base(kernel, X_new, X)
+            return _of_base(kernel, base if rows is None else base[rows], **rest)
+        if rows is not None:
+            X_new = X_new[rows]
+        X = X[self.support]
+        if not (X_new.shape[0] and X.shape[0]):
+            return np.zeros((X_new.shape[0], X.shape[0]))
+        return pairwise_kernels(X_new, X, metric=kernel, filter_params=True, **rest)
+
+    def _base(self, kernel, X_new, X):
+        is_own = X is self.X
+        for other, base in self._bases:
+            if is_own and other is X_new:
+                return base
+        support = X[self.support]
+        if X_new.shape[0] and support.shape[0]:
+            base = _base(kernel, X_new, support)
+        else:
+            base = np.zeros((X_new.shape[0], support.shape[0]))
+        if is_own:
+            self._bases.append((X_new, base))
+        return base
 
     def residual(self, w, params, X):
-        K = self._K if self._is_own(params, X) else self._kernel(X, X, params)
+        K = self._kernel(X, X, params)
         c = w.reshape(self.y.shape)
         return (K @ c + params["alpha"] * c / self.s[:, None] - self.y).ravel()
 
@@ -96,19 +154,10 @@ class KernelRidgeEquations(Equations):
         return lambda rhs: lu_solve(factor, rhs.reshape(self.y.shape)).ravel()
 
     def outputs(self, w, params, X, X_new):
-        return self._kernel_to(X_new, X, params) @ w.reshape(self.y.shape)
+        return self._kernel(X_new, X, params) @ w.reshape(self.y.shape)
 
     def pullback(self, w, X_new, cotangent):
-        return (self._kernel_to(X_new, self.X, self.params).T @ cotangent).ravel()
-
-    def _kernel_to(self, X_new, X, params):
-        """Compute the kernel of new rows, once as long as it is the one at hand."""
-        rows = slice(None) if self.support is None else self.support
-        if not self._is_own(params, X):
-            return self._kernel(X_new, X[rows], params)
-        if self._new is None or self._new[0] is not X_new:
-            self._new = X_new, self._kernel(X_new, X[rows], params)
-        return self._new[1]
+        return (self._kernel(X_new, self.X, self.params).T @ cotangent).ravel()
 
 
 class Machine(KernelRidgeEquations):
@@ -139,7 +188,7 @@ class Machine(KernelRidgeEquations):
         self.bound = (self.signs != 0) & (np.abs(beta) >= limit * (1 - _BOUND))
         self.free = np.flatnonzero((self.signs != 0) & ~self.bound)
         self.w = np.append(beta[self.free], intercept)
-        self._K = self._kernel(X, X[self.support], self.params)
+        self._begin_kernels()
         self.rows, self.sides = self.free, self.signs[self.free]
         if not len(self.free):
             self.rows, self.sides = self._ends(beta[self.support])
@@ -172,10 +221,7 @@ class Machine(KernelRidgeEquations):
     def residual(self, w, params, X):
         params = _resolve(params, X)
         beta = self._beta(w, params)[self.support]
-        if self._is_own(params, X):
-            K = self._K[self.rows]
-        else:
-            K = self._kernel(X[self.rows], X[self.support], params)
+        K = self._kernel(X, X, params, self.rows)
         left = K @ beta + w[-1] - self.y[self.rows] + self._offset(params, self.sides)
         if not len(self.free):
             return left.mean(keepdims=True)
@@ -205,13 +251,13 @@ class Machine(KernelRidgeEquations):
     def outputs(self, w, params, X, X_new):
         params = _resolve(params, X)
         beta = self._beta(w, params)[self.support]
-        f = self._kernel_to(X_new, X, params) @ beta + w[-1]
+        f = self._kernel(X_new, X, params) @ beta + w[-1]
         return f[:, None]
 
     def pullback(self, w, X_new, cotangent):
         if not len(self.free):
             return cotangent.sum(keepdims=True)[0]
-        K = self._kernel_to(X_new, self.X, self.params)
+        K = self._kernel(X_new, self.X, self.params)
         K = K[:, np.searchsorted(self.support, self.free)]
         return np.append(cotangent[:, 0] @ K, cotangent.sum())
 

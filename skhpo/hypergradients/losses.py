@@ -12,6 +12,11 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp, softmax, xlogy
 from sklearn import metrics
 
+# Of calibration: largest slope at its end, Newton steps at most, and their least share.
+_GTOL = 1e-9
+_MAX_NEWTON = 30
+_SHORT = 1e-3
+
 
 def log_loss(f, y, s):
     """Mean negative log-likelihood of logits, of shape (n, 1) or (n, n_classes)."""
@@ -41,9 +46,12 @@ def brier(f, y, s):
 
 def balanced_log_loss(f, y, s):
     """Log-loss in which every class weighs the same."""
-    totals = np.bincount(y, s)
-    s = s / totals[y]
-    return log_loss(f, y, s / s.sum())
+    return log_loss(f, y, _balanced(y, s))
+
+
+def _balanced(y, s):
+    s = s / np.bincount(y, s)[y]
+    return s / s.sum()
 
 
 def calibrated(loss, f, y, s):
@@ -52,18 +60,63 @@ def calibrated(loss, f, y, s):
     Platt scaling. At the minimum the derivatives by a and b vanish, so that they need
     none by f. A little shrinkage keeps a finite when the classes are separated.
     """
-    k = f.shape[1]
+    if loss is balanced_log_loss:
+        loss, s = log_loss, _balanced(y, s)
+    unit = max(np.abs(f).mean(), 1e-12)
+    g = f / unit
+    penalty = 2e-3 / len(y) / np.append(unit**2, np.ones(f.shape[1]))
 
     def penalised(ab):
-        value, slope = loss(ab[0] * f + ab[1:], y, s)
-        value += 1e-3 * ab @ ab / len(y)
-        gradient = np.append(np.vdot(slope, f), slope.sum(axis=0))
-        return value, gradient + 2e-3 * ab / len(y)
+        value, slope = loss(ab[0] * g + ab[1:], y, s)
+        gradient = np.append(np.vdot(slope, g), slope.sum(axis=0))
+        return value + penalty @ ab**2 / 2, gradient + penalty * ab
 
-    start = np.append(1 / max(np.abs(f).mean(), 1e-12), np.zeros(k))
-    ab = minimize(penalised, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
-    _, slope = loss(ab[0] * f + ab[1:], y, s)
-    return penalised(ab)[0], ab[0] * slope
+    ab = np.append(1.0, np.zeros(f.shape[1]))
+    if loss is log_loss:  # convex
+        ab = _newton(penalised, ab, lambda ab: _curvature(ab, g, s) + np.diag(penalty))
+    else:
+        gtol = {"gtol": _GTOL}
+        ab = minimize(penalised, ab, jac=True, method="BFGS", options=gtol).x
+    value, _ = penalised(ab)
+    _, slope = loss(ab[0] * g + ab[1:], y, s)
+    return value, ab[0] / unit * slope
+
+
+def _curvature(ab, g, s):
+    """Differentiate the log-loss of ``a g + b`` twice, by a and b."""
+    f = ab[0] * g + ab[1:]
+    if f.shape[1] == 1:
+        p = expit(f)
+        J = np.column_stack([g, np.ones(len(g))])
+        return (J * s[:, None] * p * (1 - p)).T @ J
+    p = softmax(f, axis=1)
+    sp = s[:, None] * p
+    left = g - (p * g).sum(axis=1, keepdims=True)
+    H = np.empty(2 * (len(ab),))
+    H[0, 0] = (sp * left**2).sum()
+    H[0, 1:] = H[1:, 0] = (sp * left).sum(axis=0)
+    H[1:, 1:] = np.diag(sp.sum(axis=0)) - p.T @ sp
+    return H
+
+
+def _newton(function, x, curvature):
+    """Take damped Newton steps down as far as the value tells."""
+    value, gradient = function(x)
+    for _ in range(_MAX_NEWTON):
+        if np.abs(gradient).max() <= _GTOL:
+            break
+        step = np.linalg.solve(curvature(x), gradient)
+        length = 1.0
+        while not (found := function(x - length * step))[0] < value:
+            length /= 2
+            if length < _SHORT:
+                # Near the end the value is only rounding, and the slope is not.
+                full = function(x - step)[1]
+                ahead = np.abs(full).max() < np.abs(gradient).max()
+                return x - step if ahead else x
+        x = x - length * step
+        value, gradient = found
+    return x
 
 
 def _mean_over_targets(f, y, s, loss):

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import minimize
 from scipy.special import expit, softmax
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -201,6 +202,24 @@ def test_the_derivative_of_a_calibrated_loss_is_that_of_differences(
         return value, scale * slope
 
     assert_derivative(calibrate, f, rel=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("loss", [log_loss, balanced_log_loss])
+def test_no_other_scale_or_offset_calibrates_better(loss, n_classes, rng):
+    f, y, s = draw_classes(1, n_classes)
+    f = 30 * (f + (np.eye(n_classes)[y] if n_classes > 2 else y[:, None]))
+    value, _ = calibrated(loss, f, y, s)
+
+    def penalised(ab):
+        return loss(ab[0] * f + ab[1:], y, s)[0] + 1e-3 * ab @ ab / len(y)
+
+    start = np.append(1 / 30, np.zeros(f.shape[1]))
+    found = minimize(penalised, start, method="Nelder-Mead", options={"maxiter": 5000})
+    assert value <= found.fun + 1e-12
+    for width in (1e-3, 1e-1, 10.0):
+        for ab in found.x * (1 + width * rng.normal(size=(20, len(start)))):
+            assert value <= penalised(ab)
 
 
 def test_separated_classes_have_a_calibrated_loss():
