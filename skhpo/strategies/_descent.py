@@ -42,10 +42,12 @@ _MIN_WIDTH = 0.003
 _MAX_WIDTH = 0.25
 # Where a plain is left from.
 _ABOUT = (0.1, 0.3, 0.5, 0.7, 0.9)
-# The least radius of the trust region, and the steps tried around a kink.
-_MIN_RADIUS = 0.005
-_POLL = 0.02
-_MAX_POLLS = 2
+# By how much the trust region shrinks where a step disappoints, its least radius, and
+# the steps tried around a kink.
+_SHRINK = 3
+_MIN_RADIUS = 0.01
+_POLL = 0.05
+_MAX_POLLS = 3
 # Up to so many coordinates, steps between the axes are tried too.
 _MAX_ACROSS = 3
 # Of each coordinate, on average, where there are many.
@@ -290,19 +292,19 @@ def _quasi_newton(start):
                 return KINK
             n_polls += 1
             u, f, g = found
-            radius = 2 * _POLL
+            radius = _POLL
             continue
         new = np.clip(u + step, 0, 1)
         f_new, g_new, *_ = yield new
         n_looks += 1
         if not np.isfinite(f_new):
-            radius = np.linalg.norm(step) / 4
+            radius = np.linalg.norm(step) / _SHRINK
             continue
         ratio = (f - f_new) / promised
         if ratio > 0.75:
             radius = max(radius, min(2 * np.linalg.norm(step), 0.5))
         elif ratio < 0.25:
-            radius = np.linalg.norm(step) / 4
+            radius = np.linalg.norm(step) / _SHRINK
         B = _update(B, new - u, g_new - g)
         if f_new < f:
             u, f, g = new, f_new, g_new

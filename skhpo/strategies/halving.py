@@ -11,6 +11,9 @@ import numpy as np
 from skhpo.strategies.base import mean_score
 from skhpo.trial import Rung
 
+# Candidates of the next bracket that follow on each rung.
+N_BETWEEN = 1
+
 
 class HalvingStrategy:
     """Ask another strategy for candidates, and again for the best of them.
@@ -122,28 +125,28 @@ class HalvingStrategy:
     def _in_order(self):
         """Divide the rungs into parts, in the order of their evaluation.
 
-        Where nothing is learnt, an equal part of the first rung of the next bracket
-        follows on each rung, so that workers need not wait for the last of that rung.
+        Where nothing is learnt, the next bracket begins behind each rung, so that
+        workers need not wait for the last of it; with few candidates, as the best of
+        the rung should soon be known.
 
         Returns
         -------
         parts : list of ((int, int), int)
             Bracket and iteration, and up to how many candidates.
         """
-        overlap = self.max_pending is None
-        parts, n_begun = [], 0  # candidates of the first rung that are there already
+        parts = []
+        n_begun = 0  # candidates of the first rung that are there already
         for bracket, rungs in enumerate(self._brackets):
-            following = 0
-            if overlap and bracket + 1 < len(self._brackets):
-                following = self._brackets[bracket + 1][0][0]
+            n_left = n_following = 0  # in the first rung of the next bracket
+            if self.max_pending is None and bracket + 1 < len(self._brackets):
+                n_left = n_following = self._brackets[bracket + 1][0][0]
             for iteration, (size, _) in enumerate(rungs):
                 parts.append(((bracket, iteration), size - n_begun))
-                begin, end = (
-                    following * i // len(rungs) for i in (iteration, iteration + 1)
-                )
-                parts.append(((bracket + 1, 0), end - begin))
                 n_begun = 0
-            n_begun = following
+                n_between = min(N_BETWEEN, n_left)
+                parts.append(((bracket + 1, 0), n_between))
+                n_left -= n_between
+            n_begun = n_following - n_left
         return [part for part in parts if part[1]]
 
     def _go_on(self):

@@ -78,9 +78,11 @@ def test_brackets_overlap_but_every_rung_is_whole_and_in_its_turn(n):
     for bracket in range(1, len(brackets)):
         before = [(bracket - 1, i) for i in range(len(brackets[bracket - 1]))]
         assert begins[bracket, 0] > ends[before[0]]
-        if sizes[bracket, 0] >= len(before) > 1:
-            assert begins[bracket, 0] < begins[before[1]]
-            assert ends[bracket, 0] > ends[before[-1]]
+        if len(before) > 1:
+            assert begins[bracket, 0] == begins[before[1]] - 1
+            assert ends[bracket, 0] > ends[before[-1]] or sizes[bracket, 0] < len(
+                before
+            )
 
 
 def test_a_parameter_as_resource_is_set():
