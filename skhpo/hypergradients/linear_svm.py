@@ -13,7 +13,8 @@ C                     scalar       inverse strength of the penalty
 epsilon               scalar       errors of a regression that cost nothing
 ====================  ===========  ====================================================
 
-The objective is ``sum(S loss) + (|W|^2 + |b / intercept_scaling|^2) / (2 C)``, which is
+The objective is ``sum(S loss) + (|W|^2 + |b / intercept_scaling|^2) / (2 C)``, or with
+an l1 penalty ``sum(S loss) + (|W|_1 + |b / intercept_scaling|) / C``, which is
 that of liblinear divided by C: it takes the intercept for the coefficient of a feature
 that is ``intercept_scaling`` everywhere [1]_. The loss is ``max(1 - y eta, 0)^2``, or
 ``max(|eta - y| - epsilon, 0)^2`` for a regression [2]_. Both have a second derivative
@@ -40,11 +41,7 @@ class LinearSVCEquations(Linear):
 
     @staticmethod
     def names(estimator):
-        usable = (
-            estimator.loss == "squared_hinge"
-            and estimator.penalty == "l2"
-            and estimator.multi_class == "ovr"
-        )
+        usable = estimator.loss == "squared_hinge" and estimator.multi_class == "ovr"
         return {"C"} if usable else set()
 
     def __init__(self, estimator, X, y, sample_weight):
@@ -67,11 +64,17 @@ class LinearSVCEquations(Linear):
     def _curvature(self, eta):
         return 2 * self.S * (self.y * eta < 1)
 
+    def _l1(self, params):
+        return (params.get("penalty") == "l1") / params["C"]
+
     def _l2(self, params):
-        return 1 / params["C"]
+        return (params.get("penalty", "l2") == "l2") / params["C"]
+
+    def _l1_intercept(self, params):
+        return self._l1(params) / params["intercept_scaling"]
 
     def _l2_intercept(self, params):
-        return 1 / (params["C"] * params["intercept_scaling"] ** 2)
+        return self._l2(params) / params["intercept_scaling"] ** 2
 
 
 class LinearSVREquations(LinearSVCEquations):

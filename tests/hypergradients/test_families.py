@@ -214,6 +214,12 @@ def of_linear_support_vectors():
         **TIGHT,
     )
     yield from ways(svr, "one target", ("C", "epsilon"))
+    l1 = {"penalty": "l1", "dual": False, "random_state": 0, "tol": 1e-9}
+    for classes in CLASSES:
+        for class_weight in (None, "balanced"):
+            svc = LinearSVC(C=0.1, class_weight=class_weight, max_iter=1_000_000, **l1)
+            svc.set_params(intercept_scaling=2.0)
+            yield from ways(svc, classes, ("C",))
 
 
 def of_kernels():
@@ -456,7 +462,6 @@ def test_slopes_of_scales_are_those_of_refits():
         ElasticNet(positive=True),
         LogisticRegression(C=np.inf),
         LinearSVC(loss="hinge"),
-        LinearSVC(penalty="l1", dual=False),
         LinearSVC(multi_class="crammer_singer"),
         LinearSVR(),
         TweedieRegressor(power=-1),
