@@ -98,6 +98,23 @@ class Equations(ABC):
     kind = "prediction"
     polished = True
 
+    @classmethod
+    def variant(cls, estimator):
+        """Choose the equations that hold at an estimator's settings.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Not fitted.
+
+        Returns
+        -------
+        type
+            This class, or another one where a setting makes the fit solve something
+            else.
+        """
+        return cls
+
     @staticmethod
     @abstractmethod
     def names(estimator):

@@ -496,7 +496,8 @@ def equations_of(model):
     own = getattr(type(model), "__hypergradient__", None)
     if own is not None:
         return own(model)
-    return TABLE.get(type(model)) or nets.equations_of(model)
+    found = TABLE.get(type(model))
+    return found.variant(model) if found else nets.equations_of(model)
 
 
 def differentiable(estimator, names):

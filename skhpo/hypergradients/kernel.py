@@ -87,8 +87,14 @@ class KernelRidgeEquations(Equations):
         self.X = X
         self.y = np.asarray(y, float).reshape(len(y), -1)
         self.s = np.ones(len(self.y)) if sample_weight is None else sample_weight
-        self.w = estimator.dual_coef_.reshape(-1).astype(float)
+        dual = estimator.dual_coef_.reshape(len(self.y), -1)
+        if not np.all(self.s):
+            # A row without weight has no dual coefficient, and no equation.
+            self.support = np.flatnonzero(self.s)
+            dual, self.y, self.s = (v[self.support] for v in (dual, self.y, self.s))
+        self.w = dual.ravel().astype(float)
         self._begin_kernels()
+        self._K = self._K[self.support]
 
     def _begin_kernels(self):
         self._bases, self._kernels = [], []
@@ -141,7 +147,7 @@ class KernelRidgeEquations(Equations):
         return base
 
     def residual(self, w, params, X):
-        K = self._kernel(X, X, params)
+        K = self._kernel(X, X, params, self.support)
         c = w.reshape(self.y.shape)
         return (K @ c + params["alpha"] * c / self.s[:, None] - self.y).ravel()
 
@@ -273,7 +279,7 @@ class SVREquations(Machine):
     def __init__(self, estimator, X, y, sample_weight):
         y = np.asarray(y, float).ravel()
         s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
-        beta = _dual_coef(estimator, len(y))[0]
+        beta = _dual_coef(estimator, s)[0]
         params = estimator.get_params(deep=False)
         super().__init__(params, X, y, s, beta, estimator.intercept_[0])
 
@@ -302,8 +308,10 @@ class SVCEquations(Equations):
         self.X = X
         y = np.asarray(y).ravel()
         s = self._weights(estimator, y, sample_weight)
+        dual = _dual_coef(
+            estimator, np.ones(len(y)) if sample_weight is None else sample_weight
+        )
         y = np.searchsorted(estimator.classes_, y)
-        dual = _dual_coef(estimator, len(y))
         k = len(estimator.classes_)
         pairs = list(itertools.combinations(range(k), 2))
         self._rows = [np.flatnonzero((y == i) | (y == j)) for i, j in pairs]
@@ -392,11 +400,13 @@ def _names_of_machines(estimator):
     return {"C"} | _kernel_names(estimator) if known else set()
 
 
-def _dual_coef(estimator, n):
+def _dual_coef(estimator, sample_weight):
     """Give the dual coefficients of all samples, zero for those without."""
     coef = estimator.dual_coef_
-    dual = np.zeros((coef.shape[0], n))
-    dual[:, estimator.support_] = coef.toarray() if issparse(coef) else coef
+    dual = np.zeros((coef.shape[0], len(sample_weight)))
+    # Libsvm leaves samples without weight out, and does not count them.
+    seen = np.flatnonzero(np.asarray(sample_weight) > 0)
+    dual[:, seen[estimator.support_]] = coef.toarray() if issparse(coef) else coef
     return dual
 
 

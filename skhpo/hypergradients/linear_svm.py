@@ -19,7 +19,7 @@ that of liblinear divided by C: it takes the intercept for the coefficient of a 
 that is ``intercept_scaling`` everywhere [1]_. The loss is ``max(1 - y eta, 0)^2``, or
 ``max(|eta - y| - epsilon, 0)^2`` for a regression [2]_. Both have a second derivative
 but where a sample is just at its margin. Losses that are not squared have slopes that
-jump, and no place here.
+jump; they are those of :mod:`skhpo.hypergradients.hinge`.
 
 References
 ----------
@@ -31,6 +31,7 @@ References
 
 import numpy as np
 
+from skhpo.hypergradients.hinge import HingeSVCEquations, HingeSVREquations
 from skhpo.hypergradients.linear import Linear, one_hot, weights_of_classes
 
 
@@ -41,8 +42,12 @@ class LinearSVCEquations(Linear):
 
     @staticmethod
     def names(estimator):
-        usable = estimator.loss == "squared_hinge" and estimator.multi_class == "ovr"
-        return {"C"} if usable else set()
+        # Liblinear knows no l1 penalty beside a loss that is not squared.
+        return {"C"} if estimator.multi_class == "ovr" else set()
+
+    @classmethod
+    def variant(cls, estimator):
+        return HingeSVCEquations if estimator.loss == "hinge" else cls
 
     def __init__(self, estimator, X, y, sample_weight):
         super().__init__(estimator, X, y, sample_weight)
@@ -85,9 +90,11 @@ class LinearSVREquations(LinearSVCEquations):
 
     @staticmethod
     def names(estimator):
-        if estimator.loss != "squared_epsilon_insensitive":
-            return set()
         return {"C", "epsilon"}
+
+    @classmethod
+    def variant(cls, estimator):
+        return HingeSVREquations if estimator.loss == "epsilon_insensitive" else cls
 
     def _targets(self, estimator, y):
         return np.asarray(y, float).reshape(-1, 1)
