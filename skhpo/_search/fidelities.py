@@ -82,7 +82,7 @@ class Fidelity:
         if schedule.of_parameter:
             resource = {"parameter": schedule.resource}
         rng = None
-        if len(brackets) > 1 and strategy.max_pending is None:
+        if len(brackets) > 1 and not hasattr(strategy, "n_first"):
             # Neighbours of a grid would meet in one bracket.
             rng = np.random.default_rng(schedule.random_state)
         return HalvingStrategy(
@@ -93,11 +93,10 @@ class Fidelity:
         """Plan the brackets: what was given by the user gets everything at once."""
         n, (smallest, largest) = strategy.n_candidates, self._range
         brackets = self._schedule.brackets(n, smallest, largest)
-        if strategy.max_pending is None or max(map(len, brackets)) == 1:
+        n_first = min(getattr(strategy, "n_first", 0), n)
+        if n_first == 0 or max(map(len, brackets)) == 1:
             return brackets
-        n_first = min(strategy.n_first, n)
-        first = [[(n_first, largest)]] if n_first else []
-        rest = n - n_first
+        first, rest = [[(n_first, largest)]], n - n_first
         return first + (
             self._schedule.brackets(rest, smallest, largest) if rest else []
         )

@@ -97,7 +97,9 @@ class Schedule(ABC):
         rungs = []
         for power in range(n_rungs - 1, -1, -1):
             n_resources = max(smallest, int(largest / self.factor**power))
-            rungs.append((n_candidates, n_resources))
+            # The same once more would tell nothing new.
+            if not rungs or n_resources > rungs[-1][1]:
+                rungs.append((n_candidates, n_resources))
             n_candidates = ceil(n_candidates / self.factor)
         return rungs
 

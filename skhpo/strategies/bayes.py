@@ -108,7 +108,9 @@ class BayesStrategy:
         self.lack = 0.0
         self._with_lack = False
         self.n_candidates = count_candidates(space, n_iter)
-        self.max_pending = max_pending
+        self.max_pending = self._max_pending = max_pending
+        # All will be evaluated, so that there is nothing to learn.
+        self._enumerates = self.n_candidates == space.n_values
         self.exhausted_reason = "n_iter candidates evaluated"
         self._metric = metric
         self._seed = int(check_random_state(random_state).randint(2**31 - 1))
@@ -123,8 +125,7 @@ class BayesStrategy:
         self._steps = _Steps()
         if self.n_candidates < n_iter:
             self.exhausted_reason = "search space exhausted"
-        if self.n_candidates == space.n_values:
-            # All will be evaluated, so that there is nothing to learn.
+        if self._enumerates:
             self.max_pending = None
             rest = map(space.setting, space.grid())
         else:
@@ -136,6 +137,7 @@ class BayesStrategy:
             )
             rest = self._spread(n_start - len(first))
         self._start = itertools.chain(first, rest)
+        self._n_given = len(first)
 
     def ask(self, n):
         """Propose up to `n` new candidates."""
@@ -166,13 +168,22 @@ class BayesStrategy:
 
     def n_needed(self, n_asked):
         """Count the trials that the next candidate is proposed from."""
-        return 0 if self.max_pending is None else n_asked - self.max_pending + 1
+        return 0 if self._enumerates else n_asked - self.max_pending + 1
 
     def expect_lack(self):
         """Let trials differ in how much of a resource they had; before any is told.
 
-        A surrogate that predicts losses then has that as one more column.
+        A surrogate that predicts losses then has that as one more column. Where the
+        space is small there is now something to learn: who gets everything.
         """
+        self.max_pending = self._max_pending
+        if self._enumerates:
+            rest = [*self._start]
+            order = np.random.default_rng([self._seed, 0]).permutation(
+                len(rest) - self._n_given
+            )
+            rest[self._n_given :] = [rest[self._n_given + i] for i in order]
+            self._start = iter(rest)
         self._with_lack = getattr(self._surrogate, "predicts", False)
         self._model_space = ModelSpace(self.space, self._with_lack)
         self._domain = self._model_space.domain

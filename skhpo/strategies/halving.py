@@ -50,6 +50,12 @@ class HalvingStrategy:
         metric=None,
         rng=None,
     ):
+        amounts = [n_resources for rungs in brackets for _, n_resources in rungs]
+        self._most, self._least = max(amounts), min(amounts)
+        learns = hasattr(strategy, "expect_lack")
+        self._corrects = learns and self._least < self._most
+        if self._corrects:
+            strategy.expect_lack()
         self.needs_gradient = strategy.needs_gradient
         self.max_pending = strategy.max_pending
         self.space = strategy.space
@@ -68,11 +74,6 @@ class HalvingStrategy:
         self._sources = {}  # id of a candidate -> itself, and what it was made of
         # Rung -> (source, mean score, number) of its trials.
         self._told = defaultdict(list)
-        amounts = [n_resources for rungs in brackets for _, n_resources in rungs]
-        self._most, self._least = max(amounts), min(amounts)
-        self._corrects = strategy.max_pending is not None and self._least < self._most
-        if self._corrects:
-            strategy.expect_lack()
         self._ends = {}  # rung -> number of candidates asked by its end so far
         self._parts = iter(self._in_order())
         self._go_on()
@@ -240,12 +241,12 @@ class HalvingStrategy:
         levels = sorted({level for each in scores.values() for level in each})
         added = dict.fromkeys(levels[-1:], 0.0)
         for low, high in reversed([*pairwise(levels)]):
-            gains = [
-                each[high] - each[low]
+            pairs = [
+                (each[low], each[high])
                 for each in scores.values()
                 if low in each and high in each
             ]
-            gains = [gain for gain in gains if np.isfinite(gain)]
+            gains = [b - a for a, b in pairs if np.isfinite([a, b]).all()]
             added[low] = added[high] + (np.median(gains) if gains else 0.0)
         return [
             (key, self._lack(level), each[level] + added[level])

@@ -85,3 +85,12 @@ def test_brackets_of_hyperband_cost_about_the_same():
 def test_what_makes_no_sense_is_refused_at_once(Schedule, options, message):
     with pytest.raises(ValueError, match=message):
         Schedule(**options)
+
+
+@pytest.mark.parametrize("schedule", [Halving, Hyperband])
+@pytest.mark.parametrize("factor", [1.1, 1.5, 3])
+def test_no_rung_of_a_bracket_repeats_the_resources_of_another(schedule, factor):
+    for bracket in schedule(factor=factor).brackets(30, 1, 4):
+        amounts = [n_resources for _, n_resources in bracket]
+        assert amounts == sorted(set(amounts))
+        assert amounts[-1] == 4

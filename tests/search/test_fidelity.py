@@ -186,6 +186,29 @@ def test_given_settings_and_the_estimators_own_get_everything_at_once(
     assert len(distinct) == search.n_iter
 
 
+@pytest.mark.parametrize("fidelity", ["halving", FOUR_RUNGS])
+def test_in_a_space_that_is_tried_whole_the_model_says_who_goes_on(fidelity):
+    space = {"max_depth": [*range(1, 10)]}
+    given = [{"max_depth": 3}]
+    search = clone(SEARCHES["bayes"]).set_params(
+        estimator=clone(TREE).set_params(max_depth=7),
+        param_distributions=space,
+        n_iter=9,
+        fidelity=fidelity,
+        initial_candidates=given,
+    )
+    search.fit(X, y)
+    results = search.cv_results_
+    assert [p["max_depth"] for p in results["params"][:2]] == [3, 7]
+    assert results["n_resources"].tolist()[:2] == [600, 600]
+    assert {p["max_depth"] for p in results["params"]} == set(range(1, 10))
+    assert search.n_candidates_ == len(results["params"])
+    again = clone(search).set_params(n_jobs=2).fit(X, y)
+    assert again.cv_results_["params"] == results["params"]
+    predicted = search.surrogate_.predict([search.best_params_])
+    assert predicted == pytest.approx(search.best_score_, abs=0.03)
+
+
 def test_where_all_candidates_are_given_all_get_everything():
     given = [{"max_depth": d, "min_impurity_decrease": 0.01} for d in range(1, 10)]
     search = clone(SEARCHES["bayes"]).set_params(n_iter=9, fidelity="halving")

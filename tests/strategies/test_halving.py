@@ -234,6 +234,14 @@ def test_what_has_no_score_is_not_expected_to_have_one():
     assert len(trials) == 12
 
 
+def test_infinite_scores_add_nothing_to_what_more_adds():
+    inner = bayes()
+    strategy = HalvingStrategy(inner, BRACKETS, n_samples=30)
+    drive(strategy, lambda c: -np.inf if c.params["a"] > 0.3 else c.params["a"], n=1)
+    _, losses = inner._told()
+    assert np.isfinite(losses).any() and np.isinf(losses).any()
+
+
 def test_a_single_amount_is_no_column_of_the_model():
     inner = bayes()
     HalvingStrategy(inner, [[(9, 30)]], n_samples=30)
