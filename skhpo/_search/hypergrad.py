@@ -146,9 +146,10 @@ class HypergradSearch(BaseSearch):
         Its parameters. Not with several metrics and ``refit=False``; the same holds
         for ``best_index_``.
     best_index_ : int
-        Its row in ``cv_results_``: that with the best score, but where scales are
-        shrunk that with the least shrunk loss at the chosen strength, as rows of other
-        descents have better scores for the wrong reason.
+        Its row in ``cv_results_``: that with the best score, and of several such rows
+        that with the least smooth loss; but where scales are shrunk that with the least
+        shrunk loss at the chosen strength, as rows of other descents have better scores
+        for the wrong reason.
     scorer_ : callable or dict of str to callable
         What scored the candidates.
     n_splits_ : int
@@ -366,11 +367,17 @@ class HypergradSearch(BaseSearch):
         return strategy.shrinkage is None
 
     def _best_index(self, strategy, refit, refit_metric, results):
-        rows = strategy.contenders
-        if callable(refit) or not rows or not strategy.choices:
+        if callable(refit):
             return self._select_best_index(refit, refit_metric, results)
-        scores = results[f"mean_test_{refit_metric}"][rows]
-        return rows[int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))]
+        rows = strategy.contenders
+        scores = results[f"mean_test_{refit_metric}"]
+        if rows and strategy.choices:
+            rows = np.array(rows)
+            scores = np.where(np.isnan(scores[rows]), -np.inf, scores[rows])
+            return int(rows[np.argmax(scores)])
+        best = self._select_best_index(refit, refit_metric, results)
+        tied = np.flatnonzero(scores == scores[best])
+        return int(min(tied, key=strategy.mean_loss, default=best))
 
     def _keep(self, strategy):
         if strategy.shrinkage is None:

@@ -189,6 +189,14 @@ class GradientStrategy:
             if row in chosen or not self._strengths[key]
         ]
 
+    def mean_loss(self, row):
+        """Give the mean smooth loss of a row's splits; infinite where there is none."""
+        key = next((key for key, number in self._rows.items() if number == row), None)
+        derivatives = self._seen.get(key) or (None,)
+        if any(d is None or not math.isfinite(d.loss) for d in derivatives):
+            return math.inf
+        return float(np.mean([derivative.loss for derivative in derivatives]))
+
     def _arms(self, n_iter):
         """List the fixed parts, each with its smooth names; None if they are many."""
         arms, n_rows = [], 0

@@ -279,10 +279,22 @@ def rows(search):
     return search.cv_results_["params"]
 
 
+def test_of_rows_with_the_best_score_the_one_with_the_least_loss_wins():
+    space = {"C": Real(1e-2, 1e3, log=True), "gamma": Real(1e-4, 10.0, log=True)}
+    search = HypergradSearch(SVC(C=1000, gamma=1.0), space, n_iter=25)
+    search.fit(*load_iris(return_X_y=True))
+    losses = np.array(
+        [np.mean([s.derivative.loss for s in trial.splits]) for trial in search.trials_]
+    )
+    tied = np.flatnonzero(search.cv_results_["rank_test_score"] == 1)
+    assert len(tied) > 1 and losses[tied].argmin() > 0
+    assert search.best_index_ == tied[losses[tied].argmin()]
+
+
 def test_a_branch_without_a_gradient_is_one_candidate():
     forest = RandomForestClassifier(5, random_state=0)
-    hinge = LinearSVC(C=0.01, loss="hinge", max_iter=100_000)
-    space = [{"model__C": LOG}, {"model": [forest, hinge]}]
+    both = LinearSVC(C=0.01, multi_class="crammer_singer", max_iter=100_000)
+    space = [{"model__C": LOG}, {"model": [forest, both]}]
     estimator = Pipeline(
         [("scale", StandardScaler()), ("model", LogisticRegression(max_iter=1000))]
     )
