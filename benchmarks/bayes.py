@@ -225,19 +225,22 @@ def read_results():
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     if PEERS.exists():
         lines = gzip.decompress(PEERS.read_bytes()).decode().splitlines() + lines
-    return [json.loads(line) for line in lines if line]
+    longest = {}
+    for record in map(json.loads, filter(None, lines)):
+        key = key_of(record)
+        if record["n"] >= longest.get(key, {"n": 0})["n"]:
+            longest[key] = record
+    return [*longest.values()]
 
 
 def keep_peers():
     """Put the longest runs of the others into the repository."""
-    longest = {}
-    for record in read_results():
-        key = key_of(record)
-        if not record["tag"] and record["n"] > longest.get(key, {"n": 0})["n"]:
-            scores = [float(f"{score:.9g}") for score in record["scores"]]
-            seconds = round(record["cpu_per_suggestion"], 5)
-            longest[key] = record | {"scores": scores, "cpu_per_suggestion": seconds}
-    lines = [json.dumps(longest[key]) + "\n" for key in sorted(longest)]
+    lines = []
+    for record in sorted(read_results(), key=key_of):
+        if not record["tag"]:
+            record["scores"] = [float(f"{score:.9g}") for score in record["scores"]]
+            record["cpu_per_suggestion"] = round(record["cpu_per_suggestion"], 5)
+            lines.append(json.dumps(record) + "\n")
     PEERS.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
 
 

@@ -36,10 +36,11 @@ References
    SIAM Journal on Optimization 1992.
 """
 
+import warnings
 from functools import partial
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, lu_factor, lu_solve
 from scipy.sparse import csr_array, diags_array, hstack, issparse
 
 from skhpo.hypergradients.base import Equations
@@ -70,11 +71,11 @@ class HingeSVCEquations(Equations):
         self.params = estimator.get_params(deep=False)
         self.X = X
         self._A = self._with_intercept(X)
-        if min(self._A.shape) > MAX_SIDE:
+        if min(X.shape) > MAX_SIDE:
             raise ValueError(
                 f"{type(estimator).__name__}(loss={estimator.loss!r}) has no gradient "
                 f"with more than {MAX_SIDE} samples and features, as here with "
-                f"{self._A.shape}; use a squared loss, or BayesSearch."
+                f"{X.shape}; use a squared loss, or BayesSearch."
             )
         s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
         self._targets(estimator, np.asarray(y), s.astype(float), sample_weight)
@@ -83,7 +84,9 @@ class HingeSVCEquations(Equations):
             size, sign = self._solve_dual(Y, self.params["C"] * S)
             limit = self.params["C"] * S
             at_end = size >= limit * (1 - _AT_END)
-            free = np.flatnonzero((size > limit * _AT_END) & ~at_end)
+            # Where C is large, all of them may be far below their limits.
+            least = _AT_END * np.minimum(limit, size.max(initial=0.0))
+            free = np.flatnonzero((size > least) & ~at_end)
             bound = np.flatnonzero(at_end & (limit > 0))
             self._free.append((free, sign[free]))
             self._bound.append((bound, sign[bound]))
@@ -148,7 +151,7 @@ class HingeSVCEquations(Equations):
             H = self._A[free] @ self._A[free].T
             H = H.toarray() if issparse(H) else H
             H[np.diag_indices_from(H)] += _JITTER * np.trace(H) / max(len(H), 1)
-            solve = partial(cho_solve, cho_factor(H)) if len(H) else np.copy
+            solve = partial(lu_solve, lu_factor(H)) if len(H) else np.copy
             factors.append(solve)
 
         def solve_all(rhs):
@@ -245,8 +248,9 @@ def _interior_point(A, c, u, fold, unfold, summed):
     lower, upper = np.maximum(slope, 0) + shift, np.maximum(-slope, 0) + shift
     for _ in range(_MAX_STEPS):
         gaps = lower * z, upper * room
-        if max((gaps[0] / u).max(), (gaps[1] / u).max()) <= _TOL * scale:
-            break
+        reach = np.minimum(u, z.max())
+        if max((gaps[0] / reach).max(), (gaps[1] / reach).max()) <= _TOL * scale:
+            return z
         mu = (gaps[0].sum() + gaps[1].sum()) / (2 * len(z))
         solve = _solver(A, lower / z + upper / room, fold, unfold, summed)
         moves = _direction(solve, z, room, lower, upper, slope, 0.0, 0.0)
@@ -262,6 +266,12 @@ def _interior_point(A, c, u, fold, unfold, summed):
         z, room = z + length * dz, room - length * dz
         lower, upper = lower + length * dl, upper + length * dg
         slope = fold(A @ (A.T @ unfold(z))) + c
+    warnings.warn(
+        "A linear support vector machine has not been solved, so the gradient of its "
+        "held-out loss may be wrong. Scale the features, or lower the largest C.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
     return z
 
 

@@ -47,6 +47,8 @@ class LinearSVCEquations(Linear):
 
     @classmethod
     def variant(cls, estimator):
+        if estimator.multi_class != "ovr":
+            return cls  # which has no names then; liblinear heeds no loss there
         return HingeSVCEquations if estimator.loss == "hinge" else cls
 
     def __init__(self, estimator, X, y, sample_weight):

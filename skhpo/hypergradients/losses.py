@@ -12,8 +12,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp, softmax, xlogy
 from sklearn import metrics
 
-# Of calibration: largest slope at its end, Newton steps at most, and their least share.
-_GTOL = 1e-9
+# Of calibration: largest slope at its end, and where the value tells no more; Newton
+# steps at most, and their least share.
+_GTOL, _NEARLY = 1e-9, 1e-7
 _MAX_NEWTON = 30
 _SHORT = 1e-3
 
@@ -71,12 +72,16 @@ def calibrated(loss, f, y, s):
         gradient = np.append(np.vdot(slope, g), slope.sum(axis=0))
         return value + penalty @ ab**2 / 2, gradient + penalty * ab
 
-    ab = np.append(1.0, np.zeros(f.shape[1]))
-    if loss is log_loss:  # convex
-        ab = _newton(penalised, ab, lambda ab: _curvature(ab, g, s) + np.diag(penalty))
-    else:
-        gtol = {"gtol": _GTOL}
-        ab = minimize(penalised, ab, jac=True, method="BFGS", options=gtol).x
+    ab, ended = np.append(1.0, np.zeros(f.shape[1])), False
+    if loss is log_loss:
+
+        def curvature(ab):
+            return _curvature(ab, g, s) + np.diag(penalty)
+
+        ab, ended = _newton(penalised, ab, curvature)
+    if not ended:
+        options = {"gtol": _GTOL}
+        ab = minimize(penalised, ab, jac=True, method="BFGS", options=options).x
     value, _ = penalised(ab)
     _, slope = loss(ab[0] * g + ab[1:], y, s)
     return value, ab[0] / unit * slope
@@ -100,23 +105,21 @@ def _curvature(ab, g, s):
 
 
 def _newton(function, x, curvature):
-    """Take damped Newton steps down as far as the value tells."""
+    """Take damped Newton steps; give where they lead, and whether that is the end."""
     value, gradient = function(x)
     for _ in range(_MAX_NEWTON):
         if np.abs(gradient).max() <= _GTOL:
-            break
+            return x, True
         step = np.linalg.solve(curvature(x), gradient)
         length = 1.0
         while not (found := function(x - length * step))[0] < value:
             length /= 2
             if length < _SHORT:
-                # Near the end the value is only rounding, and the slope is not.
-                full = function(x - step)[1]
-                ahead = np.abs(full).max() < np.abs(gradient).max()
-                return x - step if ahead else x
+                # Near the end the value is only rounding.
+                return x, np.abs(gradient).max() <= _NEARLY
         x = x - length * step
         value, gradient = found
-    return x
+    return x, False
 
 
 def _mean_over_targets(f, y, s, loss):

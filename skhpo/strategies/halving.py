@@ -20,7 +20,8 @@ class HalvingStrategy:
 
     The rungs of a schedule are asked for bracket by bracket. In the first rung of a
     bracket the other strategy proposes; in the others those come again that were best
-    in the rung before, with more of the resource. Only scores of one rung are compared.
+    in the rung before, with more of the resource, or of which its model expects most.
+    Only candidates of one rung are compared.
 
     Parameters
     ----------

@@ -43,7 +43,11 @@ from sklearn.utils.fixes import parse_version
 
 from skhpo import BlockScaler
 from skhpo.hypergradients import TABLE
-from skhpo.hypergradients.differentiate import Differentiator, differentiable
+from skhpo.hypergradients.differentiate import (
+    Differentiator,
+    differentiable,
+    equations_of,
+)
 from skhpo.hypergradients.huber import HuberEquations
 from skhpo.hypergradients.linear import Linear
 from skhpo.hypergradients.losses import CLASSIFICATION, REGRESSION
@@ -321,6 +325,22 @@ def test_slopes_are_those_of_refits(case):
 
 
 UNSQUARED = ("hinge", "epsilon_insensitive")
+
+
+@pytest.mark.parametrize("C", [1.0, 1e2, 1e6])
+@pytest.mark.parametrize("model", [LinearSVC(loss="hinge"), LinearSVR(epsilon=0.1)])
+def test_duals_far_below_their_limits_are_free(model, C):
+    X, y = make_classification(90, 100, n_informative=5, class_sep=3, random_state=0)
+    X, X_new, y = X[:60], X[60:], y[:60]
+    tight = {"fit_intercept": False, "tol": 1e-9, "max_iter": 1_000_000}
+    # Nothing is missed, so that a larger C would change nothing.
+    model = clone(model).set_params(C=1.0, random_state=0, **tight).fit(X, y)
+    expected = getattr(model, "decision_function", model.predict)(X_new)
+    equations = equations_of(model)(model.set_params(C=C), X, y, None)
+    found = equations.outputs(equations.w, model.get_params(), X, X_new)[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 LOOKED_AT = {
     ElasticNet,
     GammaRegressor,
@@ -474,6 +494,7 @@ def test_slopes_of_scales_are_those_of_refits():
         ElasticNet(positive=True),
         LogisticRegression(C=np.inf),
         LinearSVC(multi_class="crammer_singer"),
+        LinearSVC(multi_class="crammer_singer", loss="hinge"),
         TweedieRegressor(power=-1),
         TweedieRegressor(power=1.5, link="identity"),
         KernelRidge(kernel=lambda a, b: a @ b),

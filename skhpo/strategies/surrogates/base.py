@@ -37,7 +37,10 @@ class Surrogate(Protocol):
         domain : Domain
             Where the points live.
         x : ndarray of shape (n, d)
-            Model points of the trials so far; there may be none.
+            Model points of the trials so far; there may be none. With ``fidelity`` the
+            last column holds what each lacked of the resource, off the grid of that
+            column, which is 0 alone; ``domain.canonical`` gives the points with
+            everything.
         losses : ndarray of shape (n,)
             Their losses, smaller is better; NaN or infinite where the fits failed.
         pending : ndarray of shape (n_pending, d)
@@ -57,6 +60,7 @@ class Surrogate(Protocol):
     def predictor(self, domain: Domain, x: np.ndarray, losses: np.ndarray) -> Callable:
         """Give a function from model points to mean and standard deviation of losses.
 
-        Called after a search, if the surrogate predicts losses at all.
+        Called after a search, and with a ``fidelity`` after each rung, if the surrogate
+        predicts losses at all.
         """
         ...

@@ -37,10 +37,16 @@ class ForestSurrogate:
             x, v = np.vstack([x, pending]), np.append(v, mean)
             predict = fit_forest(domain, x, v, int(rng.integers(2**31 - 1)))
 
-        def acquisition(points):
-            return log_expected_improvement(*predict(points), v.min())[0]
+        # Trials may have had less of a resource than new points will have.
+        whole, least = domain.canonical(x), v.min()
+        if not np.array_equal(whole, x):
+            v, _ = predict(whole)
+            least = v.min()
 
-        best = x[np.argsort(v, kind="stable")[:10]]
+        def acquisition(points):
+            return log_expected_improvement(*predict(points), least)[0]
+
+        best = whole[np.argsort(v, kind="stable")[:10]]
         spread = spread_points(domain.n_columns, N_SPREAD, rng)
         pool = np.vstack(
             [domain.from_uniform(spread), change(domain, best, rng, N_CHANGED)]

@@ -95,12 +95,17 @@ class GaussianProcessSurrogate:
             gp = GaussianProcess(domain.features(x), v, domain.groups, theta)
         least = losses[np.isfinite(losses)].min()
         margin = -np.diff(transform.forward(np.array([least, least - self.step])))[0]
-        # Trials may have had less of something than new points will have.
-        x = domain.canonical(x)
-        least = gp.predict(domain.features(x), std=False).min()
+        # Trials may have had less of a resource than new points will have.
+        whole = domain.canonical(x)
+        expected, ranks = gp.predict(domain.features(whole), std=False), gp.y
+        least = expected.min()
+        if not np.array_equal(whole, x):
+            whole, first = np.unique(whole, axis=0, return_index=True)
+            ranks = expected[first]
+        is_whole = (domain.canonical(pending) == pending).all(axis=1)
         Z = domain.features(pending)
-        acquisition = self._acquisition(gp, Z, least, margin, number, rng)
-        best = x[np.argsort(gp.y, kind="stable")]
+        acquisition = self._acquisition(gp, Z, is_whole, least, margin, number, rng)
+        best = whole[np.argsort(ranks, kind="stable")]
         n_spread = N_SPREAD if len(x) <= _N_FEW else N_SPREAD // 2
         return maximize(acquisition, domain, best, rng, n_spread=n_spread)
 
@@ -136,7 +141,7 @@ class GaussianProcessSurrogate:
         density = gp.leave_one_out()[finite] + transform.log_slope(losses[finite])
         return float(density.mean())
 
-    def _acquisition(self, gp, pending, best, margin, number, rng):
+    def _acquisition(self, gp, pending, is_whole, best, margin, number, rng):
         use_bound = self.acquisition == "lcb" or (
             self.acquisition == "alternate" and number % 2 == 1
         )
@@ -149,7 +154,7 @@ class GaussianProcessSurrogate:
                 draws = _draw(mean, covariance, rng)
                 seen = np.repeat(observed[:, None], N_FANTASIES, axis=1)
                 gp = gp.with_losses(np.vstack([seen, draws]))
-                best = np.minimum(best, draws.min(axis=0))
+                best = draws[is_whole].min(axis=0, initial=best)
         if use_bound:
             low, high = np.log(KAPPA_RANGE)
             return ConfidenceBound(gp, np.exp(rng.uniform(low, high)))
