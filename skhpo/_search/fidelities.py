@@ -13,6 +13,7 @@ from skhpo._evaluation.unfinished import Unfinished
 from skhpo._sklearn import MultimetricScorer, StrOptions
 from skhpo.fidelity import SCHEDULES
 from skhpo.fidelity.base import Schedule
+from skhpo.strategies.bayes import BayesStrategy
 from skhpo.strategies.halving import HalvingStrategy
 from skhpo.trial import shortened
 
@@ -82,7 +83,7 @@ class Fidelity:
         if schedule.of_parameter:
             resource = {"parameter": schedule.resource}
         rng = None
-        if len(brackets) > 1 and not hasattr(strategy, "n_first"):
+        if len(brackets) > 1 and not isinstance(strategy, BayesStrategy):
             # Neighbours of a grid would meet in one bracket.
             rng = np.random.default_rng(schedule.random_state)
         return HalvingStrategy(
@@ -93,10 +94,10 @@ class Fidelity:
         """Plan the brackets: what was given by the user gets everything at once."""
         n, (smallest, largest) = strategy.n_candidates, self._range
         brackets = self._schedule.brackets(n, smallest, largest)
-        n_first = min(getattr(strategy, "n_first", 0), n)
-        if n_first == 0 or max(map(len, brackets)) == 1:
+        if not isinstance(strategy, BayesStrategy) or max(map(len, brackets)) == 1:
             return brackets
-        first, rest = [[(n_first, largest)]], n - n_first
+        n_first = min(strategy.n_first, n)
+        first, rest = [[(n_first, largest)]] if n_first else [], n - n_first
         return first + (
             self._schedule.brackets(rest, smallest, largest) if rest else []
         )

@@ -55,7 +55,7 @@ _AT_END = 1e-6
 # Of the mean curvature, what keeps the equations regular.
 _JITTER = 1e-12
 # The smaller side of A may have so many.
-MAX_SIDE = 2000
+_MAX_SIDE = 2000
 
 
 class HingeSVCEquations(Equations):
@@ -71,10 +71,10 @@ class HingeSVCEquations(Equations):
         self.params = estimator.get_params(deep=False)
         self.X = X
         self._A = self._with_intercept(X)
-        if min(X.shape) > MAX_SIDE:
+        if min(X.shape) > _MAX_SIDE:
             raise ValueError(
                 f"{type(estimator).__name__}(loss={estimator.loss!r}) has no gradient "
-                f"with more than {MAX_SIDE} samples and features, as here with "
+                f"with more than {_MAX_SIDE} samples and features, as here with "
                 f"{X.shape}; use a squared loss, or BayesSearch."
             )
         s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)

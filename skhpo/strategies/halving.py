@@ -9,10 +9,11 @@ from math import inf, isnan, log
 import numpy as np
 
 from skhpo.strategies.base import mean_score
+from skhpo.strategies.bayes import BayesStrategy
 from skhpo.trial import Rung
 
 # Candidates of the next bracket that follow on each rung.
-N_BETWEEN = 1
+_N_BETWEEN = 1
 
 
 class HalvingStrategy:
@@ -53,7 +54,7 @@ class HalvingStrategy:
     ):
         amounts = [n_resources for rungs in brackets for _, n_resources in rungs]
         self._most, self._least = max(amounts), min(amounts)
-        learns = hasattr(strategy, "expect_lack")
+        learns = isinstance(strategy, BayesStrategy)
         self._corrects = learns and self._least < self._most
         if self._corrects:
             strategy.expect_lack()
@@ -145,7 +146,7 @@ class HalvingStrategy:
             for iteration, (size, _) in enumerate(rungs):
                 parts.append(((bracket, iteration), size - n_begun))
                 n_begun = 0
-                n_between = min(N_BETWEEN, n_left)
+                n_between = min(_N_BETWEEN, n_left)
                 parts.append(((bracket + 1, 0), n_between))
                 n_left -= n_between
             n_begun = n_following - n_left
