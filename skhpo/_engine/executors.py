@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from contextlib import suppress
 
 import joblib
 from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -106,8 +107,9 @@ def _run_stream(schedule, make_task, parallel):
             schedule.fill()
     finally:
         over = True
-        with warnings.catch_warnings():
-            # joblib finds it worth saying that tasks are cancelled.
+        with warnings.catch_warnings(), suppress(UserWarning):
+            # joblib finds it worth saying that tasks are cancelled. Where warnings are
+            # errors it may get through, as filters are those of all threads.
             warnings.simplefilter("ignore")
             results.close()
 
