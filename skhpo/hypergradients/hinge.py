@@ -109,7 +109,8 @@ class HingeSVCEquations(Equations):
 
     def _solve_dual(self, y, limit):
         """Give the sizes of the dual coefficients, and their signs."""
-        return solve_dual(self._A, y, -np.ones(len(y)), limit), y
+        rows = np.arange(len(y))
+        return solve_dual(self._A, rows, y, -np.ones(len(y)), limit), y
 
     def _with_intercept(self, X):
         if not self.params["fit_intercept"]:
@@ -188,24 +189,24 @@ class HingeSVREquations(HingeSVCEquations):
         return params["epsilon"]
 
     def _solve_dual(self, y, limit):
-        both = self._epsilon(self.params) - np.concatenate([y, -y])
-        z = solve_dual(self._A, None, both, np.concatenate([limit, limit]))
-        beta = z[: len(y)] - z[len(y) :]
+        rows, sign = np.tile(np.arange(len(y)), 2), np.repeat([1.0, -1.0], len(y))
+        c = self._epsilon(self.params) - sign * y[rows]
+        z = solve_dual(self._A, rows, sign, c, limit[rows])
+        beta = np.bincount(rows, sign * z)
         return np.abs(beta), np.sign(beta)
 
 
-def solve_dual(A, sign, c, u):
+def solve_dual(A, rows, sign, c, u):
     """Minimise the dual objective over 0 <= z <= u.
 
     Parameters
     ----------
     A : {ndarray, sparse array} of shape (n, q)
         Features.
-    sign : ndarray of shape (n,) or None
-        Of the dual coefficients; None where each sample has a positive one, and behind
-        all of these a negative one.
+    rows, sign : ndarray of shape (m,)
+        Sample and sign of each dual coefficient.
     c : ndarray of shape (m,)
-        Linear part; m = n, or 2 n.
+        Linear part.
     u : ndarray of shape (m,)
         Limits; what has a limit of 0 is 0.
 
@@ -214,35 +215,18 @@ def solve_dual(A, sign, c, u):
     z : ndarray of shape (m,)
         Sizes of the dual coefficients.
     """
-    kept = u > 0
-    if sign is None:
-        n_kept = int(kept[: len(kept) // 2].sum())
-        rows = kept[: len(kept) // 2]
-    else:
-        sign, rows = sign[kept], kept
-    A, c, limits = A[rows], c[kept], u[kept]
-    z = np.zeros(len(u))
-    if not len(c):
-        return z
-
-    def unfold(z):
-        return z[:n_kept] - z[n_kept:] if sign is None else sign * z
-
-    def fold(f):
-        return np.concatenate([f, -f]) if sign is None else sign * f
-
-    def summed(weights):
-        return weights[:n_kept] + weights[n_kept:] if sign is None else weights
-
-    z[kept] = _interior_point(A, c, limits, fold, unfold, summed)
+    z, kept = np.zeros(len(u)), u > 0
+    if kept.any():
+        samples, rows = np.unique(rows[kept], return_inverse=True)
+        z[kept] = _interior_point(A[samples], rows, sign[kept], c[kept], u[kept])
     return z
 
 
-def _interior_point(A, c, u, fold, unfold, summed):
+def _interior_point(A, rows, sign, c, u):
     """Take predictor-corrector steps; see :func:`solve_dual`."""
     # What is left up to u is carried along: where it is little, u - z is rounding.
     z, room = u / 2, u / 2
-    slope = fold(A @ (A.T @ unfold(z))) + c
+    slope = _product(A, rows, sign, z) + c
     scale = np.abs(c).max() or 1.0
     shift = np.abs(slope).mean() + scale
     lower, upper = np.maximum(slope, 0) + shift, np.maximum(-slope, 0) + shift
@@ -252,7 +236,7 @@ def _interior_point(A, c, u, fold, unfold, summed):
         if max((gaps[0] / reach).max(), (gaps[1] / reach).max()) <= _TOL * scale:
             return z
         mu = (gaps[0].sum() + gaps[1].sum()) / (2 * len(z))
-        solve = _solver(A, lower / z + upper / room, fold, unfold, summed)
+        solve = _solver(A, rows, sign, lower / z + upper / room)
         moves = _direction(solve, z, room, lower, upper, slope, 0.0, 0.0)
         length = min(1.0, _longest(z, room, lower, upper, moves))
         dz, dl, dg = moves
@@ -265,7 +249,7 @@ def _interior_point(A, c, u, fold, unfold, summed):
         dz, dl, dg = moves
         z, room = z + length * dz, room - length * dz
         lower, upper = lower + length * dl, upper + length * dg
-        slope = fold(A @ (A.T @ unfold(z))) + c
+        slope = _product(A, rows, sign, z) + c
     warnings.warn(
         "A linear support vector machine has not been solved, so the gradient of its "
         "held-out loss may be wrong. Scale the features, or lower the largest C.",
@@ -275,9 +259,14 @@ def _interior_point(A, c, u, fold, unfold, summed):
     return z
 
 
-def _solver(A, theta, fold, unfold, summed):
+def _product(A, rows, sign, z):
+    """Multiply Q by a vector."""
+    return sign * (A @ (A.T @ np.bincount(rows, sign * z)))[rows]
+
+
+def _solver(A, rows, sign, theta):
     """Give what solves with ``Q + diag(theta)``, by the smaller side of A."""
-    root = np.sqrt(summed(1 / theta))
+    root = np.sqrt(np.bincount(rows, 1 / theta))
     scaled = diags_array(root) @ A if issparse(A) else root[:, None] * A
     of_features = A.shape[1] <= A.shape[0]
     M = scaled.T @ scaled if of_features else scaled @ scaled.T
@@ -286,12 +275,12 @@ def _solver(A, theta, fold, unfold, summed):
     factor = cho_factor(M, overwrite_a=True)
 
     def solve(rhs):
-        unfolded = unfold(rhs / theta)
+        of_samples = np.bincount(rows, sign * rhs / theta)
         if of_features:
-            t = cho_solve(factor, A.T @ unfolded)
+            t = cho_solve(factor, A.T @ of_samples)
         else:
-            t = scaled.T @ cho_solve(factor, unfolded / root)
-        return (rhs - fold(A @ t)) / theta
+            t = scaled.T @ cho_solve(factor, of_samples / root)
+        return (rhs - sign * (A @ t)[rows]) / theta
 
     return solve
 
