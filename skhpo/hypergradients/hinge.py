@@ -41,7 +41,7 @@ from functools import partial
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lu_factor, lu_solve
-from scipy.sparse import csr_array, diags_array, hstack, issparse
+from scipy.sparse import csr_array, hstack, issparse
 
 from skhpo.hypergradients.base import Equations
 from skhpo.hypergradients.linear import one_hot, weights_of_classes
@@ -267,7 +267,7 @@ def _product(A, rows, sign, z):
 def _solver(A, rows, sign, theta):
     """Give what solves with ``Q + diag(theta)``, by the smaller side of A."""
     root = np.sqrt(np.bincount(rows, 1 / theta))
-    scaled = diags_array(root) @ A if issparse(A) else root[:, None] * A
+    scaled = A.multiply(root[:, None]).tocsr() if issparse(A) else root[:, None] * A
     of_features = A.shape[1] <= A.shape[0]
     M = scaled.T @ scaled if of_features else scaled @ scaled.T
     M = M.toarray() if issparse(M) else M
