@@ -57,12 +57,16 @@ class Candidate:
     key : hashable, default=None
         Candidates with equal keys are the same setting, so that one evaluation
         may serve all of them. None: never the same as another.
+    needs_slopes : bool, default=True
+        Whether a strategy that follows gradients has a use for its slopes; otherwise
+        the loss of its fits and their solutions are enough.
     """
 
     params: dict[str, object]
     point: np.ndarray | None = None
     rung: Rung | None = None
     key: Hashable | None = None
+    needs_slopes: bool = True
 
     @property
     def fraction(self):
@@ -88,7 +92,8 @@ class SplitResult:
         Whether a callback asked to end the search at this task.
     derivative : Derivative, default=None
         A smooth held-out ``loss``, smaller is better, and its ``slopes`` by
-        hyperparameter, when the search follows gradients.
+        hyperparameter, when the search follows gradients; without slopes where they
+        were not needed.
     limit : float, default=None
         Seconds of ``fit_timeout``, when the fit was killed for it.
     group : int, default=None

@@ -329,6 +329,7 @@ class Schedule:
             fraction=entry.candidate.fraction,
             follows=None if rung is None else rung.follows,
             may_follow=rung is not None and rung.may_follow,
+            slopes=entry.candidate.needs_slopes,
         )
 
     def _recorded(self, unit):

@@ -64,6 +64,8 @@ class Unit(NamedTuple):
         Number of the unit whose fit this one may go on from.
     may_follow : bool
         Whether one may come that goes on from this one.
+    slopes : bool
+        Whether a derivative is to have slopes.
     """
 
     number: int
@@ -75,6 +77,7 @@ class Unit(NamedTuple):
     fraction: float = 1.0
     follows: int | None = None
     may_follow: bool = False
+    slopes: bool = True
 
     @property
     def place(self):
@@ -124,9 +127,10 @@ class Evaluator:
     search : estimator
         The search itself, for callbacks; None when there are none.
     differentiate : callable, default=None
-        ``differentiate(estimator, train, test, prefix, first)`` gives the derivative
-        of a held-out loss at a fitted estimator, which stands behind `prefix` in the
-        estimator of the search; `first` is the first candidate.
+        ``differentiate(estimator, train, test, prefix, first, slopes)`` gives the
+        derivative of a held-out loss at a fitted estimator, which stands behind
+        `prefix` in the estimator of the search; `first` is the first candidate, and
+        `slopes` tells whether it needs any.
     prefix : Prefix, default=None
         Leading steps that are fitted once for each split.
     names : set of str, default=None
@@ -200,6 +204,7 @@ class Evaluator:
         )
         error, stop, derivative = None, False, None
         watchers = [] if unit.context is None else watch_callbacks(unit.context)
+        slopes = unit.slopes or not cannot_write(estimator)
         try:
             estimator, train, test, before = self._strip(estimator, train, test, unit)
             grown = self._go_on(unit, estimator, train)
@@ -236,7 +241,12 @@ class Evaluator:
                 )
             if self.differentiate is not None:
                 derivative = self.differentiate(
-                    estimator, train, test, before, unit.number == 0
+                    estimator,
+                    train,
+                    test,
+                    before,
+                    first=unit.number == 0,
+                    slopes=slopes,
                 )
             self._keep(unit, estimator, test_scores)
         finally:

@@ -29,33 +29,25 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
     -------
     look : callable or None
         ``look(values)`` gives a derivative for each split at other values of
-        parameters that those derivatives have slopes for; None where there is no
-        solution to be found, and none of them after the deadline. None if it would
-        take fits.
+        parameters that can be differentiated; None where there is no solution to be
+        found, and none of them after the deadline. None if it would take fits.
     """
     if any(d is None or d.solution is None for d in derivatives):
         return None
     paths, n_bytes = [], 0
     for split, derivative in enumerate(derivatives):
-        model, before = evaluator.candidate(params), ""
-        if not cannot_write(model):
-            return None  # its fits may see other data than it is given
-        share = evaluator.splits.may_share(model) and evaluator.scorer_cannot_write
-        train = evaluator.splits.train((split, 1.0), model, share=share)
-        test = evaluator.splits.test((split, 1.0), model, share=share)
-        if evaluator.prefix is not None:
-            stripped = evaluator.prefix.features(split, model, train, test)
-            if stripped is None:
-                return None
-            model, train, test = stripped
-            before = evaluator.prefix.before
+        parts = _parts(evaluator, params, split)
+        if parts is None:
+            return None
+        model, train, test, before = parts
         n_bytes += n_bytes_of(train.X) + n_bytes_of(test.X)
         if n_bytes > MAX_LOOKED_BYTES:
             return None
         path = evaluator.differentiate.path(
-            model, train, test, before, [*derivative.slopes], derivative.solution
+            model, train, test, before, derivative.solution
         )
-        if path is None:
+        n_bytes += 0 if path is None else path.n_bytes
+        if path is None or n_bytes > MAX_LOOKED_BYTES:
             return None
         paths.append((before, path))
 
@@ -73,3 +65,48 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
         return found
 
     return look
+
+
+def complete(evaluator, params, derivatives):
+    """Find the slopes of a candidate whose derivatives have none, without a fit.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        Has the data, and what differentiates.
+    params : dict of str to object
+        Of the candidate.
+    derivatives : sequence of (Derivative or None)
+        What `differentiate` has given for its splits.
+
+    Returns
+    -------
+    derivatives : list of (Derivative or None)
+        As `differentiate` gives them where slopes are needed.
+    """
+    found = []
+    for split, derivative in enumerate(derivatives):
+        if derivative is not None and derivative.solution and not derivative.slopes:
+            model, train, test, before = _parts(evaluator, params, split)
+            derivative = evaluator.differentiate.at_solution(
+                model, train, test, before, derivative.solution
+            )
+        found.append(derivative)
+    return found
+
+
+def _parts(evaluator, params, split):
+    """Give a model, not fitted, the parts of a split, and what stands before it.
+
+    None where its fits may see other data than it is given here.
+    """
+    model = evaluator.candidate(params)
+    if not cannot_write(model):
+        return None
+    share = evaluator.splits.may_share(model) and evaluator.scorer_cannot_write
+    train = evaluator.splits.train((split, 1.0), model, share=share)
+    test = evaluator.splits.test((split, 1.0), model, share=share)
+    if evaluator.prefix is None:
+        return model, train, test, ""
+    stripped = evaluator.prefix.features(split, model, train, test)
+    return stripped and (*stripped, evaluator.prefix.before)

@@ -100,7 +100,7 @@ class Prefix(Keeper):
         return self._rest(estimator, train, test, features)
 
     def features(self, split, estimator, train, test):
-        """Give what a split's model sees, if no other steps are in front of it.
+        """Give what the rest of it sees of a split.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Prefix(Keeper):
         stripped : tuple of (estimator, Part, Part) or None
             As :meth:`strip` gives it, however large they are.
         """
-        if not self.before or not self._names_all(train.params):
+        if not self._names_all(train.params):
             return None
         features = self._kept.get(split)
         if features is None:

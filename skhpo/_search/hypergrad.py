@@ -3,6 +3,7 @@
 import itertools
 import numbers
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import get_scorer
 
-from skhpo._evaluation.looks import look_from
+from skhpo._evaluation.looks import complete, look_from
 from skhpo._evaluation.prefix import Prefix
 from skhpo._search.base import BaseSearch
 from skhpo._search.constraints import Count
@@ -204,12 +205,14 @@ class HypergradSearch(BaseSearch):
     -----
     ``trials_[i].splits[j].derivative`` holds the smooth loss and its slopes. It is that
     of the equations' exact solution, polished by Newton steps from the fitted one, so
-    it may differ from the score of a fit that was stopped early.
+    it may differ from the score of a fit that was stopped early. A row that only
+    confirms what was seen between rows has the loss of the fit itself, and no slopes.
 
     Between rows, ridge, lasso, elastic net, generalised linear models, logistic
     regression with an l2 penalty and linear support vector machines with squared losses
     are solved by Newton steps or coordinate descent, each split from the solution that
-    it has had at a place near by. That is done in the main process, with the data of
+    it has had at a place near by; behind a Nystroem or an RBFSampler, too, whose gamma
+    may move with them. That is done in the main process, with the data of
     all splits in memory, up to 512 MB. What is found becomes a row, with the ends of
     the bracket around it if the score is not the smooth loss itself. A RuntimeWarning
     says where there was no solution, or the fits have another loss than the solves;
@@ -380,6 +383,10 @@ class HypergradSearch(BaseSearch):
         return int(min(tied, key=strategy.mean_loss, default=best))
 
     def _keep(self, strategy):
+        self.trials_ = [
+            _with_slopes(trial, strategy.known(trial.candidate))
+            for trial in self.trials_
+        ]
         if strategy.shrinkage is None:
             return
         choice = strategy.choice(getattr(self, "best_index_", None))
@@ -432,6 +439,7 @@ class HypergradSearch(BaseSearch):
     def _connect(self, strategy, evaluator):
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         strategy.look_from = partial(look_from, evaluator, deadline=deadline)
+        strategy.complete = partial(complete, evaluator)
         strategy.keeps_ends = not self._follows_score(evaluator.scorer)
 
     def _follows_score(self, scorer):
@@ -482,6 +490,17 @@ class HypergradSearch(BaseSearch):
                 )
             scorer = scorer._scorers[self.refit]
         return loss_of(scorer, classifier=classifier)
+
+
+def _with_slopes(trial, derivatives):
+    """Give a trial the slopes that the strategy has found for it, if it has."""
+    if not derivatives or trial.cut_off:
+        return trial
+    splits = [
+        replace(split, derivative=derivative)
+        for split, derivative in zip(trial.splits, derivatives, strict=True)
+    ]
+    return replace(trial, splits=tuple(splits))
 
 
 def _split(branch):

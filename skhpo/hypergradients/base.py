@@ -152,6 +152,23 @@ class Equations(ABC):
         return None
 
     @classmethod
+    def restore(cls, estimator, X, y, solution):
+        """Write a solution to an estimator that is not fitted, as far as they need it.
+
+        Called where :meth:`solution` has given something.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Not fitted.
+        X, y : array-like
+            What it would be fitted to.
+        solution : ndarray
+            As :meth:`solution` gave it, of the same fit elsewhere.
+        """
+        raise NotImplementedError
+
+    @classmethod
     def begin(cls, estimator, X, y, sample_weight, solution):
         """Give the equations of an estimator that is not fitted, but solved elsewhere.
 

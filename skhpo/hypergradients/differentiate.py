@@ -17,8 +17,9 @@ from sklearn.utils import check_array
 from skhpo._sklearn import InvalidParameterError
 from skhpo.hypergradients import TABLE, nets
 from skhpo.hypergradients.base import Derivative, polish, solve
+from skhpo.hypergradients.features import MAPS
 from skhpo.hypergradients.losses import calibrated
-from skhpo.hypergradients.path import Path
+from skhpo.hypergradients.path import MapPath, Path, along, lagrangian_of
 from skhpo.preprocessing import BlockScaler
 
 # Relative step of the differences. What is differenced is smooth and has no solver's
@@ -69,7 +70,7 @@ class Differentiator:
         self.loss = loss
         self.check = check
 
-    def __call__(self, estimator, train, test, prefix="", first=True):
+    def __call__(self, estimator, train, test, prefix="", first=True, slopes=True):
         """Differentiate at a fitted estimator.
 
         Parameters
@@ -82,6 +83,9 @@ class Differentiator:
             What stands before the names of the estimator's parameters.
         first : bool, default=True
             Whether this is the candidate that is checked, if one is.
+        slopes : bool, default=True
+            Whether slopes are needed. If not, and others can go on from the fit as it
+            is, they get its loss and solution, neither of them polished.
 
         Returns
         -------
@@ -96,9 +100,7 @@ class Differentiator:
         """
         chain = Chain(estimator)
         values = estimator.get_params(deep=True)
-        names = [name.removeprefix(prefix) for name in self.names]
-        names = [n for n in names if isinstance(values.get(n), Real)]
-        names = differentiable(estimator, names)
+        names = self._names_of(estimator, prefix)
         if self.names and not names:
             return None
         chain.check_training_features()
@@ -113,6 +115,12 @@ class Differentiator:
         )
         params = chain.model.get_params(deep=False)
         held_out = partial(self._held_out, equations.kind, chain, test)
+        brief = not (slopes or (first and self.check))
+        if brief and (chain.model is estimator or chain.rests_on_map(names)):
+            solution = equations.solution(equations.w)
+            if solution is not None:
+                f = equations.outputs(equations.w, params, X, X_new)
+                return Derivative(float(held_out(f)[0]), {}, _packed(solution))
         w, u, loss, lagrangian = _solve(equations, params, X, X_new, held_out)
         if lagrangian is None:
             return Derivative(loss, {})
@@ -133,7 +141,11 @@ class Differentiator:
         def by_own(name):
             return equations.by_parameter(w, params, name[len(chain.prefix) :])
 
-        slopes = {}
+        mapped = {n: own for n, own in chain.names_of_map.items() if n in names}
+        if mapped:
+            at = {own: float(values[name]) for name, own in mapped.items()}
+            tangents = chain.map(train.X, test.X).at(at)[1]
+        found = {}
         last_scales = chain.scales(names)
         # All scales of columns from one formula, where the model has it.
         by_column = equations.by_factors(w, u, params) if last_scales else None
@@ -141,21 +153,52 @@ class Differentiator:
             value = float(values[name])
             if by_column is not None and name in last_scales:
                 slope = float(by_column[last_scales[name]].sum()) / value
+            elif name in mapped:
+                moved_X = tangents[mapped[name]]
+                slope = along(partial(lagrangian, params), (X, X_new), moved_X, value)
             elif name.startswith(chain.prefix) and (dF := by_own(name)) is not None:
                 slope = float(u @ dF)
             else:
                 slope = _difference(moved, name, value)
-            if first and not name.startswith(chain.prefix) and name not in last_scales:
+            of_front = not name.startswith(chain.prefix)
+            if first and of_front and name not in last_scales and name not in mapped:
                 _check_smooth(moved, prefix + name, name, value, slope)
             if self.check and first:
                 self._compare(estimator, train, test, prefix + name, name, slope)
-            slopes[prefix + name] = slope
+            found[prefix + name] = slope
         solution = equations.solution(w)
         if solution is not None:
-            solution = np.asarray(solution, "<f8").tobytes()
-        return Derivative(loss, slopes, solution)
+            solution = _packed(solution)
+        return Derivative(loss, found, solution)
 
-    def path(self, estimator, train, test, prefix, names, solution):
+    def at_solution(self, estimator, train, test, prefix, solution):
+        """Differentiate where an estimator was fitted before, here or elsewhere.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Not fitted; it is written to.
+        train, test : Part
+            What it was fitted to and judged by.
+        prefix : str
+            What stands before the names of its parameters.
+        solution : bytes
+            That of a derivative without slopes.
+
+        Returns
+        -------
+        derivative : Derivative or None
+            As at the fit.
+        """
+        chain = Chain(estimator)
+        for front in chain.fronts:
+            front.steps.fit(train.X)
+        X, solution = chain.transform(train.X), _unpacked(solution)
+        y = np.ravel(train.y) if is_classifier(chain.model) else train.y
+        equations_of(chain.model).restore(chain.model, X, y, solution)
+        return self(estimator, train, test, prefix, first=False)
+
+    def path(self, estimator, train, test, prefix, solution):
         """Begin a path of solutions at that of a fit, made here or elsewhere.
 
         Parameters
@@ -166,35 +209,57 @@ class Differentiator:
             What it was fitted to and judged by.
         prefix : str
             What stands before the names of its parameters.
-        names : list of str
-            Hyperparameters that will move.
         solution : bytes
             That of the derivative at the fit.
 
         Returns
         -------
-        path : Path or None
+        path : Path, MapPath or None
             Its values are named without the prefix. None if there is more than the
-            model, or the data are degenerate.
+            model and a feature map, or the data are degenerate.
         """
         chain = Chain(estimator)
+        names = self._names_of(estimator, prefix)
+        feature_map = None
         if chain.model is not estimator:
-            return None
+            if not chain.rests_on_map(names):
+                return None
+            chain.fronts[0].steps.fit(train.X)
+            if not chain.rests_on_map(names):
+                return None
+            feature_map = chain.map(train.X, test.X)
         X, X_new = chain.transform(train.X), chain.transform(test.X)
-        params = estimator.get_params(deep=False)
-        solution = np.frombuffer(solution, "<f8").astype(float)
+        params = chain.model.get_params(deep=False)
         target, weight = self._target_and_weight(chain, train)
+        begin = equations_of(chain.model).begin
+        begin = partial(
+            begin,
+            chain.model,
+            y=target,
+            sample_weight=weight,
+            solution=_unpacked(solution),
+        )
         try:
-            equations = equations_of(estimator).begin(
-                estimator, X, target, weight, solution
-            )
+            equations = begin(X)
         except np.linalg.LinAlgError:
             return None
         if equations is None:
             return None
         held_out = partial(self._held_out, equations.kind, chain, test)
-        own = [name.removeprefix(prefix) for name in names]
-        return Path(equations, params, own, X, X_new, held_out)
+        if feature_map is None:
+            return Path(equations, params, names, X, X_new, held_out)
+        own = {name: name.removeprefix(chain.prefix) for name in names}
+        mapped = chain.names_of_map
+        own = {name: o for name, o in own.items() if name not in mapped}
+        mapped = {name: o for name, o in mapped.items() if name in names}
+        return MapPath(feature_map, mapped, begin, equations.w, params, own, held_out)
+
+    def _names_of(self, estimator, prefix):
+        """List its own names of what can be differentiated at its settings."""
+        values = estimator.get_params(deep=True)
+        names = [name.removeprefix(prefix) for name in self.names]
+        names = [n for n in names if isinstance(values.get(n), Real)]
+        return differentiable(estimator, names)
 
     def _target_and_weight(self, chain, train):
         """Give the target that the model sees, and the weights of its samples."""
@@ -259,6 +324,14 @@ class Differentiator:
         return loss, d_values * slopes
 
 
+def _packed(solution):
+    return np.asarray(solution, "<f8").tobytes()
+
+
+def _unpacked(solution):
+    return np.frombuffer(solution, "<f8").astype(float)
+
+
 def _solve(equations, params, X, X_new, held_out):
     """Give w, u, the loss, and the Lagrangian with both frozen."""
     w, factor, _ = polish(equations, params, X)
@@ -271,11 +344,7 @@ def _solve(equations, params, X, X_new, held_out):
     if not equations.polished:
         _check_converged(equations, loss, u @ equations.residual(w, params, X))
 
-    def lagrangian(params, X, X_new):
-        f = equations.outputs(w, params, X, X_new)
-        return np.vdot(d_f, f) + u @ equations.residual(w, params, X)
-
-    return w, u, float(loss), lagrangian
+    return w, u, float(loss), lagrangian_of(equations, w, u, d_f)
 
 
 def _difference(function, name, value, step=STEP):
@@ -389,6 +458,48 @@ class Chain:
             X = front.steps.transform(X)
         return check_array(X, accept_sparse="csr", dtype=float)
 
+    @property
+    def _last(self):
+        """(str, estimator or None) : The step before the model, after its prefix."""
+        if not self.fronts:
+            return "", None
+        front = self.fronts[-1]
+        step, transformer = front.steps.steps[-1]
+        return f"{front.prefix}{step}__", transformer
+
+    @property
+    def names_of_map(self):
+        """dict of str to str : Names that the feature map before the model knows.
+
+        The values are its own names of them; empty if there is no such map.
+        """
+        before, transformer = self._last
+        known = MAPS.get(type(transformer))
+        own = known.names(transformer) if known else ()
+        return {before + name: name for name in own}
+
+    def rests_on_map(self, names):
+        """Tell whether there is only a feature map, which knows what moves there."""
+        return (
+            len(self.fronts) == 1
+            and len(self.fronts[0].steps.steps) == 1
+            and not self._targets
+            and len(self.names_of_map) > 0
+            and all(n.startswith(self.prefix) or n in self.names_of_map for n in names)
+        )
+
+    def map(self, X, X_new):
+        """Give the map of the last fitted transformer, of the two sides of a split."""
+        _, transformer = self._last
+        seen = []
+        for part in (X, X_new):
+            for front in self.fronts[:-1]:
+                part = front.steps.transform(part)
+            if len(self.fronts[-1].steps.steps) > 1:
+                part = self.fronts[-1].steps[:-1].transform(part)
+            seen.append(check_array(part, accept_sparse="csr", dtype=float))
+        return MAPS[type(transformer)](transformer, *seen)
+
     def scales(self, names):
         """Find those of the names that are scales of columns that the model sees.
 
@@ -402,13 +513,9 @@ class Chain:
         columns : dict of str to ndarray of int
             The columns that each multiplies.
         """
-        if not self.fronts:
-            return {}
-        front = self.fronts[-1]
-        step, transformer = front.steps.steps[-1]
+        before, transformer = self._last
         if type(transformer) is not BlockScaler:
             return {}
-        before = f"{front.prefix}{step}__"
         blocks = transformer.blocks_
         return {
             name: blocks[name[len(before) :]]

@@ -42,15 +42,15 @@ from sklearn.utils.class_weight import compute_class_weight
 from skhpo.hypergradients.base import Equations
 
 _BOUND = 1e-6
-_CONTINUOUS = {"rbf": {"gamma"}, "laplacian": {"gamma"}, "linear": set()}
-_CONTINUOUS |= {k: {"gamma", "coef0"} for k in ("poly", "polynomial", "sigmoid")}
+CONTINUOUS = {"rbf": {"gamma"}, "laplacian": {"gamma"}, "linear": set()}
+CONTINUOUS |= {k: {"gamma", "coef0"} for k in ("poly", "polynomial", "sigmoid")}
 
 
 def _kernel_names(estimator):
-    return _CONTINUOUS.get(estimator.kernel, set())
+    return CONTINUOUS.get(estimator.kernel, set())
 
 
-def _base(kernel, X, X2):
+def base_of(kernel, X, X2):
     """Compute what a kernel is a function of, whatever its parameters are."""
     # The features have been checked, more than once.
     with config_context(assume_finite=True, skip_parameter_validation=True):
@@ -61,7 +61,8 @@ def _base(kernel, X, X2):
         return linear_kernel(X, X2)
 
 
-def _of_base(kernel, base, gamma, degree, coef0):
+def of_base(kernel, base, gamma, degree, coef0):
+    """Compute a kernel from what it is a function of."""
     if kernel in ("rbf", "laplacian"):
         return np.exp(-gamma * base)
     if kernel == "linear":
@@ -69,6 +70,16 @@ def _of_base(kernel, base, gamma, degree, coef0):
     if kernel == "sigmoid":
         return np.tanh(gamma * base + coef0)
     return (gamma * base + coef0) ** degree
+
+
+def by_parameter(kernel, base, K, name, gamma, degree, coef0):
+    """Differentiate a kernel, K, by gamma or coef0."""
+    if kernel in ("rbf", "laplacian"):
+        return -base * K
+    inner = base if name == "gamma" else 1.0
+    if kernel == "sigmoid":
+        return (1 - K * K) * inner
+    return degree * (gamma * base + coef0) ** (degree - 1) * inner
 
 
 class KernelRidgeEquations(Equations):
@@ -120,11 +131,11 @@ class KernelRidgeEquations(Equations):
     def _computed(self, X_new, X, params, rows=None):
         kernel = params["kernel"]
         rest = {name: params[name] for name in ("gamma", "degree", "coef0")}
-        if kernel in _CONTINUOUS:
+        if kernel in CONTINUOUS:
             if rest["gamma"] is None:
                 rest["gamma"] = 1 / X.shape[1]
             base = self._base(kernel, X_new, X)
-            return _of_base(kernel, base if rows is None else base[rows], **rest)
+            return of_base(kernel, base if rows is None else base[rows], **rest)
         if rows is not None:
             X_new = X_new[rows]
         X = X[self.support]
@@ -140,7 +151,7 @@ class KernelRidgeEquations(Equations):
         # The same object tells the distances that the diagonal is zero.
         support = X if isinstance(self.support, slice) else X[self.support]
         if X_new.shape[0] and support.shape[0]:
-            base = _base(kernel, X_new, support)
+            base = base_of(kernel, X_new, support)
         else:
             base = np.zeros((X_new.shape[0], support.shape[0]))
         if is_own:
@@ -397,7 +408,7 @@ class SVCEquations(Equations):
 
 def _names_of_machines(estimator):
     # A kernel that is a function or given has no features.
-    known = estimator.kernel in _CONTINUOUS
+    known = estimator.kernel in CONTINUOUS
     return {"C"} | _kernel_names(estimator) if known else set()
 
 

@@ -276,12 +276,16 @@ class Linear(Equations):
         return np.concatenate([part.ravel() for part in self._unpack(w)])
 
     @classmethod
-    def begin(cls, estimator, X, y, sample_weight, solution):
+    def restore(cls, estimator, X, y, solution):
         if is_classifier(estimator):
             cls._name_classes(estimator, y)
         parts = np.split(solution, [-(solution.size // (X.shape[1] + 1))])
         estimator.coef_ = parts[0].reshape(-1, X.shape[1])
         estimator.intercept_ = parts[1]
+
+    @classmethod
+    def begin(cls, estimator, X, y, sample_weight, solution):
+        cls.restore(estimator, X, y, solution)
         equations = cls(estimator, X, y, sample_weight)
         equations._kept = []
         return equations

@@ -16,6 +16,8 @@ the slope: ``dl/dv = u' (df/dw) t``. So that it is the same wherever fits are ma
 takes from them the solution that it begins at, and nothing else.
 """
 
+from functools import partial
+
 import numpy as np
 
 from skhpo._sklearn import InvalidParameterError
@@ -28,6 +30,56 @@ _TANGENT_TOL = 1e-4
 _FAR = 1.5
 # Relative step of differences.
 _STEP = 1e-4
+
+
+def lagrangian_of(equations, w, u, d_f):
+    """Give the Lagrangian, with the solution and the adjoint frozen.
+
+    Parameters
+    ----------
+    equations : Equations
+        Of the fit.
+    w, u : ndarray of shape (m,)
+        Their solution, and the adjoint there.
+    d_f : ndarray of shape (n_new, k)
+        Derivative of the held-out loss by the outputs.
+
+    Returns
+    -------
+    callable
+        A function of the estimator's parameters, X and X_new.
+    """
+
+    def lagrangian(params, X, X_new):
+        f = equations.outputs(w, params, X, X_new)
+        return np.vdot(d_f, f) + u @ equations.residual(w, params, X)
+
+    return lagrangian
+
+
+def along(function, X, tangent, scale):
+    """Differentiate a function of features along a change of them.
+
+    Parameters
+    ----------
+    function : callable
+        Of the features of both parts.
+    X, tangent : tuple of {ndarray, sparse matrix}
+        The features, and their derivatives by a hyperparameter.
+    scale : float
+        Size of the hyperparameter.
+
+    Returns
+    -------
+    slope : float
+        By a central difference.
+    """
+    step = _STEP * (abs(scale) or 1.0)
+    ends = [
+        function(*(part + h * t for part, t in zip(X, tangent, strict=True)))
+        for h in (step, -step)
+    ]
+    return float(ends[0] - ends[1]) / (2 * step)
 
 
 class Path:
@@ -46,6 +98,8 @@ class Path:
     held_out : callable
         ``held_out(f)`` gives the loss of outputs, and its derivative by them.
     """
+
+    n_bytes = 0  # what it keeps, beside what it was given
 
     def __init__(self, equations, params, names, X, X_new, held_out):
         self._equations = equations
@@ -79,7 +133,9 @@ class Path:
         equations = self._equations.at(params, self._guess(place))
         if equations is None:
             return None
-        w, factor, converged = polish(equations, params, self._X, _TOL)
+        # The first one is exact, however loose the fit is that it begins at.
+        tol = _TOL if self._known else None
+        w, factor, converged = polish(equations, params, self._X, tol)
         if not (converged and np.isfinite(w).all()):
             return None
         loss, d_f = self._held_out(equations.outputs(w, params, self._X, self._X_new))
@@ -91,7 +147,7 @@ class Path:
             scale = abs(float(params[name])) or 1.0
             moved = equations.by_parameter(w, params, name)
             if moved is None:
-                moved = self._difference(equations, w, params, name, _STEP * scale)
+                moved = difference(equations, w, params, name, self._X)
             t = -solve(equations, w, moved, factor, _TANGENT_TOL)
             slopes[name] = float(pulled @ t)
             tangents.append(equations.widened(scale * t))
@@ -99,14 +155,6 @@ class Path:
         if isinstance(factor, Rough) and factor.outdated:
             equations.refresh()
         return Derivative(float(loss), slopes)
-
-    def _difference(self, equations, w, params, name, step):
-        """Differentiate F by a parameter."""
-        ends = [
-            equations.residual(w, {**params, name: params[name] + h}, self._X)
-            for h in (step, -step)
-        ]
-        return (ends[0] - ends[1]) / (2 * step)
 
     def _place(self, params):
         """Give coordinates in which values are as far apart as their logarithms."""
@@ -126,6 +174,104 @@ class Path:
                     ends = (near[0], w, tangents[0]), (other[0], w_other, tangent)
                     return _between(*ends, place[0])
         return w + sum(dx * t for dx, t in zip(move, tangents, strict=True))
+
+
+class MapPath:
+    """Solutions on one split, as hyperparameters of a feature map move too.
+
+    Each begins at the one before. Slopes are those of the frozen Lagrangian.
+
+    Parameters
+    ----------
+    feature_map : FeatureMap
+        Gives the features of both parts.
+    mapped : dict of str to str
+        What moves of it, and its own names of them.
+    begin : callable
+        ``begin(X)`` gives the equations on the features of the training part.
+    w : ndarray of shape (m,)
+        Where their solution is looked for first.
+    params : dict of str to object
+        Parameters of the estimator.
+    own : dict of str to str
+        What moves of the estimator, and its own names of them.
+    held_out : callable
+        ``held_out(f)`` gives the loss of outputs, and its derivative by them.
+    """
+
+    def __init__(self, feature_map, mapped, begin, w, params, own, held_out):
+        self._map = feature_map
+        self._mapped = mapped
+        self._begin = begin
+        self._w = w
+        self._params = params
+        self._own = own
+        self._held_out = held_out
+        self._moved = False
+
+    @property
+    def n_bytes(self):
+        return self._map.n_bytes
+
+    def at(self, values):
+        """Solve at other values of the hyperparameters.
+
+        Parameters
+        ----------
+        values : dict of str to float
+            One for each name.
+
+        Returns
+        -------
+        Derivative or None
+            None if there is no solution to be found.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                return self._at(values)
+        except (ArithmeticError, np.linalg.LinAlgError, InvalidParameterError):
+            return None
+
+    def _at(self, values):
+        at = {own: values[name] for name, own in self._mapped.items()}
+        features, tangents = self._map.at(at)
+        moved = {own: values[name] for name, own in self._own.items()}
+        params = {**self._params, **moved}
+        equations = self._begin(features[0])
+        equations = equations and equations.at(params, self._w)
+        if equations is None:
+            return None
+        tol = _TOL if self._moved else None
+        w, factor, converged = polish(equations, params, features[0], tol)
+        if not (converged and np.isfinite(w).all()):
+            return None
+        self._w, self._moved = equations.widened(w), True
+        loss, d_f = self._held_out(equations.outputs(w, params, *features))
+        if not (np.isfinite(loss) and np.isfinite(d_f).all()):
+            return None
+        u = -equations.pullback(w, features[1], d_f)
+        u = solve(equations, w, u, factor)
+        lagrangian = lagrangian_of(equations, w, u, d_f)
+        slopes = {}
+        for name, own in self._own.items():
+            by_w = equations.by_parameter(w, params, own)
+            if by_w is None:
+                by_w = difference(equations, w, params, own, features[0])
+            slopes[name] = float(u @ by_w)
+        for name, own in self._mapped.items():
+            by_features = partial(lagrangian, params)
+            slopes[name] = along(by_features, features, tangents[own], values[name])
+        return Derivative(float(loss), dict(sorted(slopes.items())))
+
+
+def difference(equations, w, params, name, X):
+    """Differentiate F by a parameter."""
+    step = _STEP * (abs(float(params[name])) or 1.0)
+    ends = [
+        equations.residual(w, {**params, name: params[name] + h}, X)
+        for h in (step, -step)
+    ]
+    return (ends[0] - ends[1]) / (2 * step)
 
 
 def _between(a, b, x):

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -114,7 +115,20 @@ class Descent:
         if self._ended:
             return None
         self.n_rows += 1
-        return self._next
+        # From the first row it looks about, and later ones only confirm what it saw.
+        # Whether there are rows to come does not count: what is recorded is the same.
+        looks = self._reason is not None or (not self.visited and self._may_look())
+        # Of scales that are shrunk, other descents go on from the slopes of rows.
+        spared = looks and self._strategy.shrinkage is None
+        return replace(self._next, needs_slopes=False) if spared else self._next
+
+    def _may_look(self):
+        """Tell whether it would look about from a row."""
+        return (
+            self._strategy.look_from is not None
+            and self._spread is None
+            and len(self._u) > 0
+        )
 
     def learn(self):
         """Go on as far as losses and slopes are known."""
@@ -125,32 +139,48 @@ class Descent:
                 if self.n_rows >= self._max_rows:
                     self._ended = True
                 return
-            f, g = self._value(self._u, known)
             if row is not None:
-                f, g = self._take(row, f, g)
-            if f < self._lowest[0]:
+                known = self._take(row)
+            f, g = self._value(self._u, known)
+            looked = self._lowest[0]
+            if f < looked:
                 self._lowest = f, self._u, self._next
             if self._reason is not None:
                 # Of a fit that is no solution there may be a loss, and no slope.
-                self._confirm(f if np.isfinite(f) else self._mean_loss(known))
+                self._confirm(f if np.isfinite(f) else self._mean_loss(known), looked)
             else:
                 self._go_on(f, g)
 
-    def _take(self, row, f, g):
-        """Take a row in, and look about from the first one that can be looked from."""
+    def _take(self, row):
+        """Take a row in, and look about from the first one that can be looked from.
+
+        Returns
+        -------
+        derivatives : sequence of (Derivative or None)
+            At the row; with slopes, unless they are of no use any more.
+        """
+        f, _ = self._value(self._u, row)
         self.visited.append((self._u, self._next))
         if f < self.loss:
             self.best, self.loss, self.candidate = self._u, f, self._next
-        look_from = self._strategy.look_from
-        if len(self.visited) > 1 or look_from is None or not np.isfinite(f):
-            return f, g
-        if self._spread is not None or not len(self._u):
-            return f, g
-        if self.n_rows >= self._max_rows:
-            return f, g
-        self._look = look_from(self._next.params, row)
-        here = self._looked()
-        return (f, g) if here is None else self._value(self._u, here)
+        if self._reason is not None:
+            return row
+        is_last = self.n_rows >= self._max_rows
+        if (
+            len(self.visited) == 1
+            and np.isfinite(f)
+            and self._may_look()
+            and not is_last
+        ):
+            self._look = self._strategy.look_from(self._next.params, row)
+            here = self._looked()
+            if here is not None:
+                if _is_close(f, self._mean_loss(here)):
+                    self._strategy.learn(self._next, here)
+                else:
+                    self._strategy.with_slopes(self._next)
+                return here
+        return self._strategy.with_slopes(self._next)
 
     def _looked(self):
         """Give the derivatives at the next place, if that takes no fits."""
@@ -183,10 +213,12 @@ class Descent:
             return
         self._next = self._strategy.space.setting(self._params())
 
-    def _confirm(self, f):
+    def _confirm(self, f, looked):
         """See whether the fits are where the looks have been."""
-        looked = self._lowest[0]
-        if self._ends is not None or abs(f - looked) <= _CLOSE * abs(looked):
+        if self._ends is None and np.isfinite(f) and not _is_close(f, looked):
+            # The fits may be loose.
+            f = self._mean_loss(self._strategy.with_slopes(self._next))
+        if self._ends is not None or _is_close(f, looked):
             if self._ends is None:
                 self._ends = self._bracket_ends()
             if self._ends and self.n_rows < self._max_rows:
@@ -269,13 +301,19 @@ class Descent:
         if any(_failed(d) for d in counted):
             return nothing
         loss = float(np.mean([d.loss for d in counted]))
-        gradient = self._axes.gradient(u, _mean_slopes(counted))
+        gradient = np.zeros(len(u))
+        if all(d.slopes for d in counted):
+            gradient = self._axes.gradient(u, _mean_slopes(counted))
         if self._spread is not None:
             value, slope = self._spread(u)
             loss, gradient = loss + value, gradient + slope
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             return nothing
         return loss, gradient
+
+
+def _is_close(f, looked):
+    return abs(f - looked) <= _CLOSE * abs(looked)
 
 
 def _once(start):

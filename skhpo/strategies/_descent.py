@@ -269,7 +269,7 @@ def _quasi_newton(start):
         return FLAT
     radius = _FIRST_STEP
     B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / radius
-    n_looks, n_doubts, n_polls = 1, 0, 0
+    n_looks, n_doubts, n_polls, doubted = 1, 0, 0, None
     while True:
         step, promised = _step(u, g, B, radius)
         if promised <= TOLERANCE * abs(f):
@@ -277,9 +277,9 @@ def _quasi_newton(start):
             slope = np.linalg.norm(g[_free(u, g)])
             if n_looks == 1 and not _doubtful(slope, f):
                 return FLAT
-            if n_doubts == len(u) or not _doubtful(slope, f):
+            if doubted is u or n_doubts == len(u) or not _doubtful(slope, f):
                 return _reason(u)
-            n_doubts += 1
+            doubted, n_doubts = u, n_doubts + 1
             B = np.eye(len(u)) * slope / _DOUBT
             radius = max(radius, _DOUBT)
             continue

@@ -58,7 +58,10 @@ class GradientStrategy:
 
     needs_gradient = True
     max_pending = 1
-    look_from = None  # ``look_from(params, derivatives)``, as the evaluator has it
+    # ``look_from(params, derivatives)`` and ``complete(params, derivatives)``, as the
+    # evaluator has them; without the latter, all candidates need slopes.
+    look_from = None
+    complete = None
     keeps_ends = True  # whether rows to either side of an end may be better than it
 
     def __init__(
@@ -390,6 +393,18 @@ class GradientStrategy:
     def known(self, candidate):
         """Give the derivatives of a candidate's splits; None before it is told."""
         return self._seen.get(candidate.key)
+
+    def learn(self, candidate, derivatives):
+        """Take other derivatives for those of a candidate that is told."""
+        self._seen[candidate.key] = tuple(derivatives)
+
+    def with_slopes(self, candidate):
+        """Give those of a candidate that is told, with slopes if there are any."""
+        if self.complete is not None:
+            self.learn(
+                candidate, self.complete(candidate.params, self.known(candidate))
+            )
+        return self.known(candidate)
 
 
 def _min_rows(names):

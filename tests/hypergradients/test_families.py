@@ -75,7 +75,7 @@ def logistic(penalty="l2", l1_ratio=None, **params):
 
     ``penalty`` is deprecated from 1.8 on; before, l1_ratio alone does not choose it.
     """
-    params = {"C": 0.3, "tol": 1e-11, "max_iter": 20_000, **params}
+    params = {"C": 0.3, "tol": 1e-11, "max_iter": 20_000, "random_state": 0, **params}
     if not NO_PENALTY_ARGUMENT:
         return LogisticRegression(penalty=penalty, l1_ratio=l1_ratio, **params)
     l1_ratio = {"l1": 1.0, "l2": 0.0}.get(penalty, l1_ratio)
@@ -365,12 +365,7 @@ def begun_path(case, X, y):
     if solution is None:
         return train, test, None
     model = clone(case.estimator)
-    names = list(case.names)
-    return (
-        train,
-        test,
-        differentiate.path(model, train, test, "", names, solution),
-    )
+    return train, test, differentiate.path(model, train, test, "", solution)
 
 
 def moved(case, way):

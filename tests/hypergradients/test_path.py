@@ -73,7 +73,7 @@ def test_signs_are_mended_until_no_coefficient_wants_to_change(l1, seed):
 def begun(model, train, test, name):
     differentiate = Differentiator([name], LOSS[type(model)])
     solution = differentiate(fit(model, train), train, test).solution
-    return differentiate.path(clone(model), train, test, "", [name], solution)
+    return differentiate.path(clone(model), train, test, "", solution)
 
 
 def test_where_there_is_no_solution_there_is_no_look():

@@ -20,7 +20,7 @@ from sklearn.datasets import (
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectPercentile
-from sklearn.kernel_approximation import Nystroem
+from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.linear_model import (
     ElasticNet,
     Lasso,
@@ -44,6 +44,7 @@ from sklearn.svm import SVC, LinearSVC, LinearSVR
 
 from skhpo import BlockScaler, HypergradSearch, Integer, Real
 from skhpo._evaluation.looks import look_from
+from skhpo.hypergradients.path import Path
 
 X, y = load_breast_cancer(return_X_y=True)
 X_diabetes, y_diabetes = load_diabetes(return_X_y=True)
@@ -88,7 +89,9 @@ def test_rows_are_fits_of_the_estimator_like_any_others():
         np.testing.assert_array_equal(found, expected)
 
 
-def test_steps_before_the_first_that_is_searched_are_fitted_once():
+def test_steps_before_the_first_that_is_searched_are_fitted_once(monkeypatch):
+    # Where nothing is shared, there are no looks; here there are none for either.
+    monkeypatch.setattr("skhpo._evaluation.looks.MAX_LOOKED_BYTES", 0)
     fits = []
 
     def look(X):
@@ -105,7 +108,7 @@ def test_steps_before_the_first_that_is_searched_are_fitted_once():
     assert len(fits) > 20
     estimator.set_params(functiontransformer="passthrough")
     shared = clone(found).set_params(estimator=estimator).fit(X_diabetes, y_diabetes)
-    np.testing.assert_array_equal(scores_of(shared), scores_of(found))
+    np.testing.assert_allclose(scores_of(shared), scores_of(found), rtol=1e-9)
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
@@ -169,10 +172,27 @@ def test_between_start_and_end_it_only_looks(
     near = GridSearchCV(estimator, grid, **options).fit(features, target, **weight)
     best = near.best_score_ + 2e-4 * abs(near.best_score_)
     # Losses count weights, scores that are not routed do not.
-    losses = [split.derivative.loss for split in search.trials_[1].splits]
-    slopes = [split.derivative.slopes[name] for split in search.trials_[1].splits]
     assert weighted or search.best_score_ >= best - 4e-4 * abs(best)
+    there = clone(estimator).set_params(**search.best_params_)
+    (row,) = (
+        HypergradSearch(there, {name: LOG}, n_iter=1, **options)
+        .fit(features, target, **weight)
+        .trials_
+    )
+    losses = [split.derivative.loss for split in row.splits]
+    slopes = [split.derivative.slopes[name] for split in row.splits]
     assert abs(np.mean(slopes)) * search.best_params_[name] < 0.02 * np.mean(losses)
+    # What only confirms has the loss of its fits.
+    end = [split.derivative for split in search.trials_[1].splits]
+    np.testing.assert_allclose([d.loss for d in end], losses, rtol=1e-2)
+    assert not any(d.slopes for d in end)
+
+
+MAPPED = (
+    make_pipeline(StandardScaler(), Nystroem(n_components=30, random_state=0), Ridge()),
+    {"nystroem__gamma": Real(1e-3, 10, log=True), "ridge__alpha": LOG},
+    (X_diabetes, y_diabetes),
+)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +200,9 @@ def test_between_start_and_end_it_only_looks(
     [
         (LOGISTIC, SPACE, (X, y)),
         (Lasso(0.1), {"alpha": Real(1e-3, 10, log=True)}, (X_diabetes, y_diabetes)),
+        MAPPED,
     ],
-    ids=["logistic", "lasso"],
+    ids=["logistic", "lasso", "map"],
 )
 def test_looks_depend_on_neither_workers_nor_limits(estimator, space, data, tmp_path):
     search = HypergradSearch(estimator, space)
@@ -216,12 +237,45 @@ def test_another_score_than_the_loss_gets_rows_to_choose_from():
     assert more.n_candidates_ > few.n_candidates_ == 2
 
 
-def test_data_too_large_to_look_at_are_searched_by_rows(monkeypatch):
-    few = logistic().fit(X, y)
+@pytest.mark.parametrize("estimator", [LOGISTIC, MAPPED[0]], ids=["one", "map"])
+def test_data_too_large_to_look_at_are_searched_by_rows(estimator, monkeypatch):
+    if estimator is LOGISTIC:
+        search, data = logistic(), (X, y)
+    else:
+        search, data = HypergradSearch(*MAPPED[:2]), MAPPED[2]
+    few = clone(search).fit(*data)
     monkeypatch.setattr("skhpo._evaluation.looks.MAX_LOOKED_BYTES", 1000)
-    more = logistic().fit(X, y)
+    more = clone(search).fit(*data)
+    assert more.n_candidates_ > few.n_candidates_ == 2
+    assert more.best_score_ == pytest.approx(few.best_score_, rel=1e-3)
+    for first in few.trials_[0], more.trials_[0]:
+        assert all(split.derivative.slopes for split in first.splits)
+    slopes = [
+        [[*split.derivative.slopes.values()] for split in search.trials_[0].splits]
+        for search in (few, more)
+    ]
+    np.testing.assert_allclose(*slopes, rtol=1e-3)
+
+
+def test_looks_that_fail_at_once_leave_slopes_of_the_fit(monkeypatch):
+    few = logistic().fit(X, y)
+    monkeypatch.setattr(Path, "at", lambda path, values: None)
+    with pytest.warns(RuntimeWarning, match="has found no solution"):
+        more = logistic().fit(X, y)
     assert more.n_candidates_ > few.n_candidates_
     assert more.best_score_ == pytest.approx(few.best_score_, rel=1e-4)
+
+
+def test_fits_that_are_loose_are_polished_before_they_are_doubted():
+    estimator = clone(LOGISTIC).set_params(logisticregression__tol=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        search = clone(logistic()).set_params(estimator=estimator).fit(X, y)
+    assert search.n_candidates_ == 2
+    loose = -search.cv_results_["mean_test_score"][1]
+    exact = [split.derivative.loss for split in search.trials_[1].splits]
+    assert loose > 1.01 * np.mean(exact)
+    assert all(split.derivative.slopes for split in search.trials_[1].splits)
 
 
 def test_ridge_needs_two_or_three_candidates():
@@ -249,6 +303,43 @@ def test_two_parameters_and_accuracy():
     search = HypergradSearch(estimator, space).fit(X, y)
     assert search.best_score_ > 0.978
     assert search.n_candidates_ <= 50
+
+
+@pytest.mark.parametrize(
+    ("model", "space", "target"),
+    [
+        (Ridge(), {"alpha": LOG}, y_diabetes),
+        (LogisticRegression(tol=1e-6, max_iter=5000), {"C": LOG}, y_diabetes > 140),
+        (Lasso(tol=1e-6), {}, y_diabetes),
+    ],
+    ids=["ridge", "logistic", "lasso"],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_features_of_a_map_are_looked_at_without_fits(model, space, target, weighted):
+    estimator = Pipeline(
+        [("map", RBFSampler(gamma=1.0, n_components=40, random_state=0)), ("m", model)]
+    )
+    space = {"map__gamma": Real(1e-3, 100, log=True)} | {
+        f"m__{name}": values for name, values in space.items()
+    }
+    classifies = type(model) is LogisticRegression
+    scoring = "neg_log_loss" if classifies else "neg_mean_squared_error"
+    weight = np.random.default_rng(0).uniform(0.2, 2, len(target))
+    weight = {"m__sample_weight": weight} if weighted else {}
+    search = HypergradSearch(estimator, space, scoring=scoring, cv=3)
+    search.fit(X_diabetes, target, **weight)
+    assert search.n_candidates_ == 2
+    best = clone(estimator).set_params(**search.best_params_)
+    again = HypergradSearch(best, space, scoring=scoring, cv=3, n_iter=1)
+    again.fit(X_diabetes, target, **weight)
+    derivatives = [split.derivative for split in again.trials_[0].splits]
+    loss = np.mean([d.loss for d in derivatives])
+    for name, value in search.best_params_.items():
+        slope = np.mean([d.slopes[name] for d in derivatives]) * value
+        assert abs(slope) < 0.01 * loss
+    options = dict(scoring=scoring, cv=3, params=weight)
+    start = cross_val_score(estimator, X_diabetes, target, **options)
+    assert search.best_score_ > start.mean()
 
 
 def test_a_transformer_in_front_is_searched_as_well():
@@ -388,15 +479,22 @@ def test_the_loss_and_its_slope_can_be_read():
 def test_several_metrics_follow_the_one_of_refit():
     search = logistic()
     search.set_params(scoring=["roc_auc", "neg_log_loss"], refit="neg_log_loss")
-    search.fit(X, y)
-    assert rows(search) == rows(logistic().fit(X, y))
+    expected = rows(logistic().fit(X, y))
+
+    def assert_expected():
+        # Looks begin at the fits as they are, or, where steps in front of them cannot
+        # be shared, at their exact solutions.
+        for found, row in zip(rows(search.fit(X, y)), expected, strict=True):
+            assert found == pytest.approx(row, rel=1e-5)
+
+    assert_expected()
     search.set_params(refit=False)
     with pytest.raises(
         ValueError, match="several metrics and refit = False names none"
     ):
         search.fit(X, y)
-    search.set_params(smooth_scoring="neg_log_loss").fit(X, y)
-    assert rows(search) == rows(logistic().fit(X, y))
+    search.set_params(smooth_scoring="neg_log_loss")
+    assert_expected()
 
 
 def test_an_own_loss_is_followed():
