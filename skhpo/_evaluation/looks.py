@@ -109,4 +109,6 @@ def _parts(evaluator, params, split):
     if evaluator.prefix is None:
         return model, train, test, ""
     stripped = evaluator.prefix.features(split, model, train, test)
-    return stripped and (*stripped, evaluator.prefix.before)
+    if stripped is None:
+        return model, train, test, ""
+    return *stripped, evaluator.prefix.before

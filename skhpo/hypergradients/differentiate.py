@@ -100,7 +100,7 @@ class Differentiator:
         """
         chain = Chain(estimator)
         values = estimator.get_params(deep=True)
-        names = self._names_of(estimator, prefix)
+        names = self._names_of(estimator, prefix, values)
         if self.names and not names:
             return None
         chain.check_training_features()
@@ -219,21 +219,19 @@ class Differentiator:
             model and a feature map, or the data are degenerate.
         """
         chain = Chain(estimator)
-        names = self._names_of(estimator, prefix)
-        feature_map = None
-        if chain.model is not estimator:
+        names = self._names_of(estimator, prefix, estimator.get_params(deep=True))
+        on_map = chain.model is not estimator
+        if on_map:
             if not chain.rests_on_map(names):
                 return None
             chain.fronts[0].steps.fit(train.X)
             if not chain.rests_on_map(names):
-                return None
-            feature_map = chain.map(train.X, test.X)
+                return None  # its features are as rough as single precision
         X, X_new = chain.transform(train.X), chain.transform(test.X)
         params = chain.model.get_params(deep=False)
         target, weight = self._target_and_weight(chain, train)
-        begin = equations_of(chain.model).begin
         begin = partial(
-            begin,
+            equations_of(chain.model).begin,
             chain.model,
             y=target,
             sample_weight=weight,
@@ -246,17 +244,16 @@ class Differentiator:
         if equations is None:
             return None
         held_out = partial(self._held_out, equations.kind, chain, test)
-        if feature_map is None:
+        if not on_map:
             return Path(equations, params, names, X, X_new, held_out)
-        own = {name: name.removeprefix(chain.prefix) for name in names}
-        mapped = chain.names_of_map
-        own = {name: o for name, o in own.items() if name not in mapped}
-        mapped = {name: o for name, o in mapped.items() if name in names}
+        known = chain.names_of_map
+        mapped = {name: known[name] for name in names if name in known}
+        own = {n: n.removeprefix(chain.prefix) for n in names if n not in known}
+        feature_map = chain.map(train.X, test.X)
         return MapPath(feature_map, mapped, begin, equations.w, params, own, held_out)
 
-    def _names_of(self, estimator, prefix):
+    def _names_of(self, estimator, prefix, values):
         """List its own names of what can be differentiated at its settings."""
-        values = estimator.get_params(deep=True)
         names = [name.removeprefix(prefix) for name in self.names]
         names = [n for n in names if isinstance(values.get(n), Real)]
         return differentiable(estimator, names)
@@ -479,13 +476,14 @@ class Chain:
         return {before + name: name for name in own}
 
     def rests_on_map(self, names):
-        """Tell whether there is only a feature map, which knows what moves there."""
+        """Tell whether a feature map moves, and there is nothing else but the model."""
+        known = self.names_of_map
         return (
             len(self.fronts) == 1
             and len(self.fronts[0].steps.steps) == 1
             and not self._targets
-            and len(self.names_of_map) > 0
-            and all(n.startswith(self.prefix) or n in self.names_of_map for n in names)
+            and any(name in known for name in names)
+            and all(n.startswith(self.prefix) or n in known for n in names)
         )
 
     def map(self, X, X_new):

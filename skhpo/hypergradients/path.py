@@ -28,6 +28,8 @@ _TOL = 1e-4
 _TANGENT_TOL = 1e-4
 # A guess goes no further, in powers of e.
 _FAR = 1.5
+# Steps in which a place is gone to where one step is too long.
+_DETOURS = 2, 4, 8
 # Relative step of differences.
 _STEP = 1e-4
 
@@ -207,7 +209,7 @@ class MapPath:
         self._params = params
         self._own = own
         self._held_out = held_out
-        self._moved = False
+        self._place = None
 
     @property
     def n_bytes(self):
@@ -226,6 +228,18 @@ class MapPath:
         Derivative or None
             None if there is no solution to be found.
         """
+        before = self._place
+        found = self._try(values)
+        for n_steps in _DETOURS:
+            if found is not None or before is None:
+                break
+            # The solution is too far from the one before; others lie between.
+            for k in range(1, n_steps):
+                self._try(_on_the_way(before, values, k / n_steps))
+            found = self._try(values)
+        return found
+
+    def _try(self, values):
         try:
             with np.errstate(all="ignore"):
                 return self._at(values)
@@ -241,11 +255,11 @@ class MapPath:
         equations = equations and equations.at(params, self._w)
         if equations is None:
             return None
-        tol = _TOL if self._moved else None
+        tol = None if self._place is None else _TOL
         w, factor, converged = polish(equations, params, features[0], tol)
         if not (converged and np.isfinite(w).all()):
             return None
-        self._w, self._moved = equations.widened(w), True
+        self._w, self._place = equations.widened(w), values
         loss, d_f = self._held_out(equations.outputs(w, params, *features))
         if not (np.isfinite(loss) and np.isfinite(d_f).all()):
             return None
@@ -261,7 +275,19 @@ class MapPath:
         for name, own in self._mapped.items():
             by_features = partial(lagrangian, params)
             slopes[name] = along(by_features, features, tangents[own], values[name])
-        return Derivative(float(loss), dict(sorted(slopes.items())))
+        return Derivative(float(loss), slopes)
+
+
+def _on_the_way(before, values, share):
+    """Give values between others, in their logarithms where they have some."""
+    between = {}
+    for name, end in values.items():
+        start = before[name]
+        if start > 0 and end > 0:
+            between[name] = start * (end / start) ** share
+        else:
+            between[name] = start + share * (end - start)
+    return between
 
 
 def difference(equations, w, params, name, X):

@@ -11,6 +11,8 @@ from skhpo.strategies._shrinkage import Tied
 
 # Losses of a fit and of a look at the same place differ by no more, relatively.
 _CLOSE = 1e-3
+# By so much more the loss of a fit may exceed that of its equations without a word.
+_LOOSE = 0.01
 # What is nearer to an end than this tells nothing new.
 _APART = 0.02
 _NO_SOLUTION = (
@@ -21,6 +23,11 @@ _NOT_CONFIRMED = (
     "HypergradSearch looks between candidates by solves of its own. At {} they give a "
     "loss of {:.6g}, the fits one of {:.6g}. The search goes on by fits, which take "
     "longer."
+)
+_STOPPED_EARLY = (
+    "At {} the fits have a loss of {:.6g}, the exact solutions of their equations one "
+    "of {:.6g}: they were stopped early, and other values may suit such fits better. "
+    "Lower the estimator's tol, or raise its max_iter."
 )
 
 
@@ -159,28 +166,30 @@ class Descent:
         derivatives : sequence of (Derivative or None)
             At the row; with slopes, unless they are of no use any more.
         """
-        f, _ = self._value(self._u, row)
         self.visited.append((self._u, self._next))
+        looked = self._look_about(row)
+        if looked is not None and self._is_close(row, looked):
+            self._strategy.learn(self._next, looked)
+        elif self._reason is None:
+            row = self._strategy.with_slopes(self._next)
+        f, _ = self._value(self._u, self._strategy.known(self._next))
         if f < self.loss:
             self.best, self.loss, self.candidate = self._u, f, self._next
-        if self._reason is not None:
-            return row
-        is_last = self.n_rows >= self._max_rows
-        if (
-            len(self.visited) == 1
-            and np.isfinite(f)
-            and self._may_look()
-            and not is_last
-        ):
-            self._look = self._strategy.look_from(self._next.params, row)
-            here = self._looked()
-            if here is not None:
-                if _is_close(f, self._mean_loss(here)):
-                    self._strategy.learn(self._next, here)
-                else:
-                    self._strategy.with_slopes(self._next)
-                return here
-        return self._strategy.with_slopes(self._next)
+        return looked or row
+
+    def _look_about(self, row):
+        """Begin to look from the first row, if that may be; give the first look."""
+        f, _ = self._value(self._u, row)
+        is_first, is_last = len(self.visited) == 1, self.n_rows >= self._max_rows
+        if not (is_first and self._may_look()) or is_last or not np.isfinite(f):
+            return None
+        self._look = self._strategy.look_from(self._next.params, row)
+        return self._looked()
+
+    def _is_close(self, row, looked):
+        """Tell whether fits have the losses that were seen by a look."""
+        loss = self._mean_loss(looked)
+        return abs(self._mean_loss(row) - loss) <= _CLOSE * abs(loss)
 
     def _looked(self):
         """Give the derivatives at the next place, if that takes no fits."""
@@ -214,11 +223,16 @@ class Descent:
         self._next = self._strategy.space.setting(self._params())
 
     def _confirm(self, f, looked):
-        """See whether the fits are where the looks have been."""
-        if self._ends is None and np.isfinite(f) and not _is_close(f, looked):
+        """See whether the fits are where the looks have been, or better."""
+        limit = looked + _CLOSE * abs(looked)
+        if self._ends is None and np.isfinite(f) and f > limit:
             # The fits may be loose.
-            f = self._mean_loss(self._strategy.with_slopes(self._next))
-        if self._ends is not None or _is_close(f, looked):
+            exact = self._mean_loss(self._strategy.with_slopes(self._next))
+            if exact <= limit < f - _LOOSE * abs(looked):
+                text = _STOPPED_EARLY.format(self._next.params, f, exact)
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
+            f = exact
+        if self._ends is not None or f <= limit:
             if self._ends is None:
                 self._ends = self._bracket_ends()
             if self._ends and self.n_rows < self._max_rows:
@@ -310,10 +324,6 @@ class Descent:
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             return nothing
         return loss, gradient
-
-
-def _is_close(f, looked):
-    return abs(f - looked) <= _CLOSE * abs(looked)
 
 
 def _once(start):

@@ -14,6 +14,7 @@ from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
     load_iris,
+    load_wine,
     make_classification,
     make_regression,
 )
@@ -30,7 +31,7 @@ from sklearn.linear_model import (
     Ridge,
     RidgeCV,
 )
-from sklearn.metrics import log_loss, make_scorer
+from sklearn.metrics import get_scorer, log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -250,11 +251,9 @@ def test_data_too_large_to_look_at_are_searched_by_rows(estimator, monkeypatch):
     assert more.best_score_ == pytest.approx(few.best_score_, rel=1e-3)
     for first in few.trials_[0], more.trials_[0]:
         assert all(split.derivative.slopes for split in first.splits)
-    slopes = [
-        [[*split.derivative.slopes.values()] for split in search.trials_[0].splits]
-        for search in (few, more)
-    ]
-    np.testing.assert_allclose(*slopes, rtol=1e-3)
+    for splits in zip(few.trials_[0].splits, more.trials_[0].splits, strict=True):
+        found, expected = (split.derivative.slopes for split in splits)
+        assert found == pytest.approx(expected, rel=1e-3)
 
 
 def test_looks_that_fail_at_once_leave_slopes_of_the_fit(monkeypatch):
@@ -268,9 +267,9 @@ def test_looks_that_fail_at_once_leave_slopes_of_the_fit(monkeypatch):
 
 def test_fits_that_are_loose_are_polished_before_they_are_doubted():
     estimator = clone(LOGISTIC).set_params(logisticregression__tol=0.1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
+    with pytest.warns(RuntimeWarning, match="stopped early") as caught:
         search = clone(logistic()).set_params(estimator=estimator).fit(X, y)
+    assert len(caught) == 1
     assert search.n_candidates_ == 2
     loose = -search.cv_results_["mean_test_score"][1]
     exact = [split.derivative.loss for split in search.trials_[1].splits]
@@ -340,6 +339,63 @@ def test_features_of_a_map_are_looked_at_without_fits(model, space, target, weig
     options = dict(scoring=scoring, cv=3, params=weight)
     start = cross_val_score(estimator, X_diabetes, target, **options)
     assert search.best_score_ > start.mean()
+
+
+def test_a_map_that_stays_as_it_is_is_no_map():
+    squares = {"scoring": "neg_mean_squared_error"}
+    for sampler in (RBFSampler(gamma=0.5), RBFSampler(gamma="scale", random_state=0)):
+        estimator = make_pipeline(sampler, Ridge())
+        space = {"ridge__alpha": LOG}
+        search = HypergradSearch(estimator, space, n_iter=3, **squares)
+        search.fit(X_diabetes, y_diabetes)
+        for trial, score in zip(search.trials_, scores_of(search), strict=True):
+            losses = [split.derivative.loss for split in trial.splits]
+            assert np.mean(losses) == pytest.approx(-score, rel=1e-6)
+    fixed = make_pipeline(RBFSampler(gamma="scale", random_state=0), Ridge())
+    space = {"rbfsampler__gamma": ["scale", 0.01], "ridge__alpha": LOG}
+    search = HypergradSearch(fixed, space, **squares).fit(X_diabetes, y_diabetes)
+    assert {row["rbfsampler__gamma"] for row in rows(search)} == {"scale", 0.01}
+
+
+@pytest.mark.parametrize("routed", [{"f__gamma": LOG}, {"m__alpha": LOG}])
+def test_weights_are_routed_past_a_map(routed):
+    front = RBFSampler(gamma=0.05, random_state=0)
+    weight = np.random.default_rng(0).uniform(0.2, 2, len(y_diabetes))
+    with config_context(enable_metadata_routing=True):
+        model = Ridge().set_fit_request(sample_weight=True)
+        estimator = Pipeline([("f", front), ("m", model)])
+        scorer = get_scorer("neg_mean_squared_error")
+        scorer = scorer.set_score_request(sample_weight=False)
+        search = HypergradSearch(estimator, routed, scoring=scorer)
+        search.fit(X_diabetes, y_diabetes, sample_weight=weight)
+    for trial, score in zip(search.trials_, scores_of(search), strict=True):
+        losses = [split.derivative.loss for split in trial.splits]
+        assert np.mean(losses) == pytest.approx(-score, rel=1e-6)
+
+
+@pytest.mark.parametrize("target", ["exact", "constant"])
+def test_rounding_is_no_reason_to_doubt_a_look(target):
+    features, exact = make_regression(100, 8, random_state=0)
+    y = exact if target == "exact" else np.ones(100)
+    space = {"alpha": Real(1e-8, 10, log=True)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        search = HypergradSearch(Ridge(), space, scoring="neg_mean_squared_error")
+        search.fit(features, y)
+    assert search.n_candidates_ <= 3
+
+
+def test_a_solution_far_from_the_last_one_is_found_step_by_step():
+    front = Nystroem(gamma=1.06, n_components=25, random_state=0)
+    model = LogisticRegression(C=15, max_iter=3000, tol=1e-6)
+    estimator = make_pipeline(StandardScaler(), front, model)
+    space = {"nystroem__gamma": Real(1e-4, 100, log=True)}
+    space["logisticregression__C"] = LOG
+    search = HypergradSearch(estimator, space, scoring="neg_log_loss", cv=3)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*found no solution")
+        search.fit(*load_wine(return_X_y=True))
+    assert search.n_candidates_ <= 4
 
 
 def test_a_transformer_in_front_is_searched_as_well():
