@@ -16,6 +16,7 @@ the slope: ``dl/dv = u' (df/dw) t``. So that it is the same wherever fits are ma
 takes from them the solution that it begins at, and nothing else.
 """
 
+from abc import ABC, abstractmethod
 from functools import partial
 
 import numpy as np
@@ -84,32 +85,10 @@ def along(function, X, tangent, scale):
     return float(ends[0] - ends[1]) / (2 * step)
 
 
-class Path:
-    """Solutions of one set of equations, on one split, as a hyperparameter moves.
+class Solutions(ABC):
+    """Solutions on one split, as hyperparameters move."""
 
-    Parameters
-    ----------
-    equations : Equations
-        As :meth:`Equations.begin` makes them.
-    params : dict of str to object
-        Parameters of the estimator there.
-    names : list of str
-        Those of them that move.
-    X, X_new : {ndarray, sparse matrix} of shape (n, p) and (n_new, p)
-        Features of the training and of the held-out part.
-    held_out : callable
-        ``held_out(f)`` gives the loss of outputs, and its derivative by them.
-    """
-
-    n_bytes = 0  # what it keeps, beside what it was given
-
-    def __init__(self, equations, params, names, X, X_new, held_out):
-        self._equations = equations
-        self._params = params
-        self._names = names
-        self._X, self._X_new = X, X_new
-        self._held_out = held_out
-        self._known = []  # place, w, tangents by the logarithms of values
+    n_bytes = 0  # what is kept, beside what it was given
 
     def at(self, values):
         """Solve at other values of the hyperparameters.
@@ -126,11 +105,42 @@ class Path:
         """
         try:
             with np.errstate(all="ignore"):
-                return self._at({**self._params, **values})
+                return self._at(values)
         except (ArithmeticError, np.linalg.LinAlgError, InvalidParameterError):
             return None
 
-    def _at(self, params):
+    @abstractmethod
+    def _at(self, values):
+        """Solve there; an error of the numbers means that there is no solution."""
+
+
+class Path(Solutions):
+    """Solutions of one set of equations, on one split, as a hyperparameter moves.
+
+    Parameters
+    ----------
+    equations : Equations
+        As :meth:`Equations.begin` makes them.
+    params : dict of str to object
+        Parameters of the estimator there.
+    names : list of str
+        Those of them that move.
+    X, X_new : {ndarray, sparse matrix} of shape (n, p) and (n_new, p)
+        Features of the training and of the held-out part.
+    held_out : callable
+        ``held_out(f)`` gives the loss of outputs, and its derivative by them.
+    """
+
+    def __init__(self, equations, params, names, X, X_new, held_out):
+        self._equations = equations
+        self._params = params
+        self._names = names
+        self._X, self._X_new = X, X_new
+        self._held_out = held_out
+        self._known = []  # place, w, tangents by the logarithms of values
+
+    def _at(self, values):
+        params = {**self._params, **values}
         place = self._place(params)
         equations = self._equations.at(params, self._guess(place))
         if equations is None:
@@ -178,7 +188,7 @@ class Path:
         return w + sum(dx * t for dx, t in zip(move, tangents, strict=True))
 
 
-class MapPath:
+class MapPath(Solutions):
     """Solutions on one split, as hyperparameters of a feature map move too.
 
     Each begins at the one before. Slopes are those of the frozen Lagrangian.
@@ -216,35 +226,15 @@ class MapPath:
         return self._map.n_bytes
 
     def at(self, values):
-        """Solve at other values of the hyperparameters.
-
-        Parameters
-        ----------
-        values : dict of str to float
-            One for each name.
-
-        Returns
-        -------
-        Derivative or None
-            None if there is no solution to be found.
-        """
-        before = self._place
-        found = self._try(values)
+        before, found = self._place, super().at(values)
         for n_steps in _DETOURS:
             if found is not None or before is None:
                 break
             # The solution is too far from the one before; others lie between.
             for k in range(1, n_steps):
-                self._try(_on_the_way(before, values, k / n_steps))
-            found = self._try(values)
+                super().at(_on_the_way(before, values, k / n_steps))
+            found = super().at(values)
         return found
-
-    def _try(self, values):
-        try:
-            with np.errstate(all="ignore"):
-                return self._at(values)
-        except (ArithmeticError, np.linalg.LinAlgError, InvalidParameterError):
-            return None
 
     def _at(self, values):
         at = {own: values[name] for name, own in self._mapped.items()}
