@@ -13,7 +13,9 @@ A path begins at a fit. The solution at another place is guessed by the tangents
 those that are known, and mended by Newton steps, with a factor of H from elsewhere to
 precondition conjugate gradients; a lasso's by coordinate descent. The tangent is also
 the slope: ``dl/dv = u' (df/dw) t``. So that it is the same wherever fits are made, it
-takes from them the solution that it begins at, and nothing else.
+takes from them the solution that it begins at, and nothing else. Where features move as
+well, each solution begins at the one before, and slopes are those of the Lagrangian of
+:mod:`skhpo.hypergradients.base`.
 """
 
 from abc import ABC, abstractmethod
