@@ -6,13 +6,14 @@ symbol                shape        meaning
 v                     scalar       a hyperparameter
 w                     (m,)         the solution of the equations F(w, v) = 0
 t                     (m,)         dw/dv, the tangent: H t = - dF/dv
-u                     (n_new, k)   derivative of the held-out loss by the outputs
+d_f                   (n_new, k)   derivative of the held-out loss by the outputs
+u                     (m,)         the adjoint: H u = - (df/dw)' d_f
 ====================  ===========  ====================================================
 
 A path begins at a fit. The solution at another place is guessed by the tangents of
 those that are known, and mended by Newton steps, with a factor of H from elsewhere to
 precondition conjugate gradients; a lasso's by coordinate descent. The tangent is also
-the slope: ``dl/dv = u' (df/dw) t``. So that it is the same wherever fits are made, it
+the slope: ``dl/dv = d_f' (df/dw) t``. So that it is the same wherever fits are made, it
 takes from them the solution that it begins at, and nothing else. Where features move as
 well, each solution begins at the one before, and slopes are those of the Lagrangian of
 :mod:`skhpo.hypergradients.base`.
