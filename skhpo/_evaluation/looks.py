@@ -28,7 +28,7 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
     Returns
     -------
     look : callable or None
-        ``look(values)`` gives a derivative for each split at other values of
+        ``look(values)`` gives a derivative for each split at other values of some
         parameters that can be differentiated; None where there is no solution to be
         found, and none of them after the deadline. None if it would take fits.
     """
@@ -46,8 +46,10 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
         path = evaluator.differentiate.path(
             model, train, test, before, derivative.solution
         )
-        n_bytes += 0 if path is None else path.n_bytes
-        if path is None or n_bytes > MAX_LOOKED_BYTES:
+        if path is None:
+            return None
+        n_bytes += path.n_bytes
+        if n_bytes > MAX_LOOKED_BYTES:
             return None
         paths.append((before, path))
 
@@ -67,7 +69,7 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
     return look
 
 
-def complete(evaluator, params, derivatives):
+def complete(evaluator, params, derivatives, *, deadline=None):
     """Find the slopes of a candidate whose derivatives have none, without a fit.
 
     Parameters
@@ -78,14 +80,18 @@ def complete(evaluator, params, derivatives):
         Of the candidate.
     derivatives : sequence of (Derivative or None)
         What `differentiate` has given for its splits.
+    deadline : float, default=None
+        When to stop, by ``time.monotonic``.
 
     Returns
     -------
-    derivatives : list of (Derivative or None)
-        As `differentiate` gives them where slopes are needed.
+    derivatives : list of (Derivative or None), or None
+        As `differentiate` gives them where slopes are needed; None after the deadline.
     """
     found = []
     for split, derivative in enumerate(derivatives):
+        if deadline is not None and time.monotonic() >= deadline:
+            return None
         if derivative is not None and derivative.solution and not derivative.slopes:
             model, train, test, before = _parts(evaluator, params, split)
             derivative = evaluator.differentiate.at_solution(

@@ -90,9 +90,7 @@ class Prefix(Keeper):
             return None
         if split not in self._kept:
             features = self._fit(estimator, train, test)
-            kept = filter(None, self._kept.values())
-            n_bytes = sum(map(n_bytes_of, itertools.chain(features, *kept)))
-            self._kept[split] = features if n_bytes <= MAX_SHARED_BYTES else None
+            self._keep(split, features)
         elif self._kept[split] is None:
             return None
         else:
@@ -100,7 +98,7 @@ class Prefix(Keeper):
         return self._rest(estimator, train, test, features)
 
     def features(self, split, estimator, train, test):
-        """Give what the rest of it sees of a split.
+        """Give what the steps after the leading ones see of a split.
 
         Parameters
         ----------
@@ -121,7 +119,13 @@ class Prefix(Keeper):
         features = self._kept.get(split)
         if features is None:
             features = self._fit(estimator, train, test)
+            self._keep(split, features)
         return self._rest(estimator, train, test, features)
+
+    def _keep(self, split, features):
+        kept = filter(None, self._kept.values())
+        n_bytes = sum(map(n_bytes_of, itertools.chain(features, *kept)))
+        self._kept[split] = features if n_bytes <= MAX_SHARED_BYTES else None
 
     def _names_all(self, params):
         """Tell whether all fit parameters are those of the rest."""

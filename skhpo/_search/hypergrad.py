@@ -206,17 +206,19 @@ class HypergradSearch(BaseSearch):
     ``trials_[i].splits[j].derivative`` holds the smooth loss and its slopes. It is that
     of the equations' exact solution, polished by Newton steps from the fitted one, so
     it may differ from the score of a fit that was stopped early. A row that only
-    confirms what was seen between rows has the loss of the fit itself, and no slopes.
+    confirms what was seen between rows has the loss of the fit itself, and no slopes,
+    unless it was stopped early.
 
     Between rows, ridge, lasso, elastic net, generalised linear models, logistic
     regression with an l2 penalty and linear support vector machines with squared losses
     are solved by Newton steps or coordinate descent, each split from the solution that
     it has had at a place near by; behind a Nystroem or an RBFSampler, too, whose gamma
-    may move with them. That is done in the main process, with the data of
-    all splits in memory, up to 512 MB. What is found becomes a row, with the ends of
-    the bracket around it if the score is not the smooth loss itself. A RuntimeWarning
-    says where there was no solution, or the fits have another loss than the solves;
-    then the search goes on by fits.
+    and coef0 may move with them. That is done in the main process, with the data of all
+    splits in memory, up to 512 MB. What is found becomes a row, with the ends of the
+    bracket around it if the score is not the smooth loss itself. A RuntimeWarning says
+    where there was no solution, or the fits have a higher loss than the solves; then
+    the search goes on by fits. Another one names fits that were stopped early, if their
+    loss is more than a hundredth above that of their own equations.
 
     With several metrics the one that ``refit`` names is followed; if ``refit`` is False
     or a callable, ``smooth_scoring`` must say what is.
@@ -439,7 +441,7 @@ class HypergradSearch(BaseSearch):
     def _connect(self, strategy, evaluator):
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         strategy.look_from = partial(look_from, evaluator, deadline=deadline)
-        strategy.complete = partial(complete, evaluator)
+        strategy.complete = partial(complete, evaluator, deadline=deadline)
         strategy.keeps_ends = not self._follows_score(evaluator.scorer)
 
     def _follows_score(self, scorer):

@@ -58,10 +58,11 @@ class Derivative(NamedTuple):
     loss : float
         Smaller is better.
     slopes : dict of str to float
-        Derivative with respect to each hyperparameter, in its own unit.
+        Derivative with respect to each hyperparameter, in its own unit; empty where
+        none was needed.
     solution : bytes or None, default=None
-        From which a :class:`~skhpo.hypergradients.path.Path` can begin, in double
-        precision.
+        From which solves at other hyperparameters can begin, in double precision; as
+        it was fitted where there are no slopes, else exact.
     """
 
     loss: float
@@ -140,7 +141,7 @@ class Equations(ABC):
         """Multiply H, at the estimator's own parameters, by a vector."""
 
     def solution(self, w):
-        """Give what :meth:`begin` needs to go on from w elsewhere.
+        """Give what :meth:`begin` and :meth:`restore` need to go on from w elsewhere.
 
         Called once for each fit.
 

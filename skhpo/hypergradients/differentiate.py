@@ -193,9 +193,9 @@ class Differentiator:
         chain = Chain(estimator)
         for front in chain.fronts:
             front.steps.fit(train.X)
-        X, solution = chain.transform(train.X), _unpacked(solution)
-        y = np.ravel(train.y) if is_classifier(chain.model) else train.y
-        equations_of(chain.model).restore(chain.model, X, y, solution)
+        X, (y, _) = chain.transform(train.X), self._target_and_weight(chain, train)
+        equations = equations_of(chain.model)
+        equations.restore(chain.model, X, y, _unpacked(solution))
         return self(estimator, train, test, prefix, first=False)
 
     def path(self, estimator, train, test, prefix, solution):
@@ -219,7 +219,8 @@ class Differentiator:
             model and a feature map, or the data are degenerate.
         """
         chain = Chain(estimator)
-        names = self._names_of(estimator, prefix, estimator.get_params(deep=True))
+        values = estimator.get_params(deep=True)
+        names = self._names_of(estimator, prefix, values)
         on_map = chain.model is not estimator
         if on_map:
             if not chain.rests_on_map(names):
@@ -249,11 +250,14 @@ class Differentiator:
         known = chain.names_of_map
         mapped = {name: known[name] for name in names if name in known}
         own = {n: n.removeprefix(chain.prefix) for n in names if n not in known}
+        current = {name: float(values[name]) for name in names}
         feature_map = chain.map(train.X, test.X)
-        return MapPath(feature_map, mapped, begin, equations.w, params, own, held_out)
+        return MapPath(
+            feature_map, mapped, begin, equations.w, params, own, current, held_out
+        )
 
     def _names_of(self, estimator, prefix, values):
-        """List its own names of what can be differentiated at its settings."""
+        """List what can be differentiated at its settings, by its own names."""
         names = [name.removeprefix(prefix) for name in self.names]
         names = [n for n in names if isinstance(values.get(n), Real)]
         return differentiable(estimator, names)

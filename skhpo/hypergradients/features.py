@@ -152,7 +152,7 @@ def _divided_differences(a, g):
     mixed = (a[:, None] < 0) != (a < 0)
     apart = mixed | (inside[:, None] != inside)
     gap = np.where(apart, a[:, None] - a, 1.0)
-    D = (g[:, None] - g) / np.where(gap == 0, 1.0, gap)
+    D = (g[:, None] - g) / gap
     # Of the same sign the difference of roots is taken out of the fraction.
     root = np.sqrt(np.maximum(np.abs(a), _LEAST))
     close = -1 / (root[:, None] * root * (root[:, None] + root))

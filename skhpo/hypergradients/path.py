@@ -162,7 +162,7 @@ class Path(Solutions):
             scale = abs(float(params[name])) or 1.0
             moved = equations.by_parameter(w, params, name)
             if moved is None:
-                moved = difference(equations, w, params, name, self._X)
+                moved = _difference(equations, w, params, name, self._X)
             t = -solve(equations, w, moved, factor, _TANGENT_TOL)
             slopes[name] = float(pulled @ t)
             tangents.append(equations.widened(scale * t))
@@ -210,17 +210,20 @@ class MapPath(Solutions):
         Parameters of the estimator.
     own : dict of str to str
         What moves of the estimator, and its own names of them.
+    current : dict of str to float
+        Values of all that moves, for those that are not given.
     held_out : callable
         ``held_out(f)`` gives the loss of outputs, and its derivative by them.
     """
 
-    def __init__(self, feature_map, mapped, begin, w, params, own, held_out):
+    def __init__(self, feature_map, mapped, begin, w, params, own, current, held_out):
         self._map = feature_map
         self._mapped = mapped
         self._begin = begin
         self._w = w
         self._params = params
         self._own = own
+        self._current = current
         self._held_out = held_out
         self._place = None
 
@@ -229,8 +232,10 @@ class MapPath(Solutions):
         return self._map.n_bytes
 
     def at(self, values):
-        before, found = self._place, super().at(values)
+        values = {**self._current, **values}
+        found = super().at(values)
         for n_steps in _DETOURS:
+            before = self._place
             if found is not None or before is None:
                 break
             # The solution is too far from the one before; others lie between.
@@ -252,10 +257,10 @@ class MapPath(Solutions):
         w, factor, converged = polish(equations, params, features[0], tol)
         if not (converged and np.isfinite(w).all()):
             return None
-        self._w, self._place = equations.widened(w), values
         loss, d_f = self._held_out(equations.outputs(w, params, *features))
         if not (np.isfinite(loss) and np.isfinite(d_f).all()):
             return None
+        self._w, self._place = equations.widened(w), values
         u = -equations.pullback(w, features[1], d_f)
         u = solve(equations, w, u, factor)
         lagrangian = lagrangian_of(equations, w, u, d_f)
@@ -263,7 +268,7 @@ class MapPath(Solutions):
         for name, own in self._own.items():
             by_w = equations.by_parameter(w, params, own)
             if by_w is None:
-                by_w = difference(equations, w, params, own, features[0])
+                by_w = _difference(equations, w, params, own, features[0])
             slopes[name] = float(u @ by_w)
         for name, own in self._mapped.items():
             by_features = partial(lagrangian, params)
@@ -283,7 +288,7 @@ def _on_the_way(before, values, share):
     return between
 
 
-def difference(equations, w, params, name, X):
+def _difference(equations, w, params, name, X):
     """Differentiate F by a parameter."""
     step = _STEP * (abs(float(params[name])) or 1.0)
     ends = [

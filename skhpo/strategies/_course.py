@@ -148,6 +148,9 @@ class Descent:
                 return
             if row is not None:
                 known = self._take(row)
+                if known is None:
+                    self._ended = True
+                    return
             f, g = self._value(self._u, known)
             looked = self._lowest[0]
             if f < looked:
@@ -163,19 +166,26 @@ class Descent:
 
         Returns
         -------
-        derivatives : sequence of (Derivative or None)
-            At the row; with slopes, unless they are of no use any more.
+        derivatives : sequence of (Derivative or None), or None
+            At the row; with slopes, unless they are of no use any more. None if they
+            are, and it is too late to find them.
         """
         self.visited.append((self._u, self._next))
+        if self._reason is not None:
+            return row
         looked = self._look_about(row)
         if looked is not None and self._is_close(row, looked):
             self._strategy.learn(self._next, looked)
-        elif self._reason is None:
-            row = self._strategy.with_slopes(self._next)
-        f, _ = self._value(self._u, self._strategy.known(self._next))
+        elif self._strategy.with_slopes(self._next) is None:
+            return None
+        row = self._strategy.known(self._next)
+        self._remember(self._value(self._u, row)[0])
+        return looked or row
+
+    def _remember(self, f):
+        """Take the loss of a row for the best one, if it is."""
         if f < self.loss:
             self.best, self.loss, self.candidate = self._u, f, self._next
-        return looked or row
 
     def _look_about(self, row):
         """Begin to look from the first row, if that may be; give the first look."""
@@ -224,21 +234,25 @@ class Descent:
 
     def _confirm(self, f, looked):
         """See whether the fits are where the looks have been, or better."""
-        limit = looked + _CLOSE * abs(looked)
-        if self._ends is None and np.isfinite(f) and f > limit:
+        if self._ends is not None:
+            self._remember(f)
+            self._go_to_end()
+            return
+        exact, limit = f, looked + _CLOSE * abs(looked)
+        if np.isfinite(f) and f > limit:
             # The fits may be loose.
-            exact = self._mean_loss(self._strategy.with_slopes(self._next))
-            if exact <= limit < f - _LOOSE * abs(looked):
+            row = self._strategy.with_slopes(self._next)
+            if row is None:
+                self._ended = True
+                return
+            exact, _ = self._value(self._u, row)
+        self._remember(exact)
+        if exact <= limit:
+            if f > looked + _LOOSE * abs(looked):
                 text = _STOPPED_EARLY.format(self._next.params, f, exact)
                 warnings.warn(text, RuntimeWarning, stacklevel=2)
-            f = exact
-        if self._ends is not None or f <= limit:
-            if self._ends is None:
-                self._ends = self._bracket_ends()
-            if self._ends and self.n_rows < self._max_rows:
-                self._u, self._next = self._ends.pop()
-            else:
-                self._end()
+            self._ends = self._bracket_ends()
+            self._go_to_end()
             return
         if np.isfinite(f):  # of fits that fail the search says so itself
             text = _NOT_CONFIRMED.format(self._next.params, looked, f)
@@ -247,6 +261,13 @@ class Descent:
         self._search = descend(self.best)
         self._u = next(self._search)
         self._next = self.candidate
+
+    def _go_to_end(self):
+        """Go to the next end of the bracket that is to be a row, or to the end."""
+        if self._ends and self.n_rows < self._max_rows:
+            self._u, self._next = self._ends.pop()
+        else:
+            self._end()
 
     def _mean_loss(self, derivatives):
         if any(map(_failed, derivatives)):

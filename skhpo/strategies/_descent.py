@@ -277,6 +277,7 @@ def _quasi_newton(start):
             slope = np.linalg.norm(g[_free(u, g)])
             if n_looks == 1 and not _doubtful(slope, f):
                 return FLAT
+            # From the same point the same doubt would take the same steps again.
             if doubted is u or n_doubts == len(u) or not _doubtful(slope, f):
                 return _reason(u)
             doubted, n_doubts = u, n_doubts + 1

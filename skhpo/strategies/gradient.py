@@ -399,12 +399,16 @@ class GradientStrategy:
         self._seen[candidate.key] = tuple(derivatives)
 
     def with_slopes(self, candidate):
-        """Give those of a candidate that is told, with slopes if there are any."""
+        """Give the derivatives of a candidate that is told, completed by slopes.
+
+        None if it is too late for that.
+        """
+        known = self.known(candidate)
         if self.complete is not None:
-            self.learn(
-                candidate, self.complete(candidate.params, self.known(candidate))
-            )
-        return self.known(candidate)
+            known = self.complete(candidate.params, known)
+            if known is not None:
+                self.learn(candidate, known)
+        return known
 
 
 def _min_rows(names):

@@ -35,6 +35,10 @@ TRANSFORMERS = [
 ]
 
 
+def test_every_map_is_tested():
+    assert {type(transformer) for transformer, _ in TRANSFORMERS} == MAPS.keys()
+
+
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize(("transformer", "names"), TRANSFORMERS)
 @pytest.mark.parametrize("gamma", [1e-4, 0.2, 5.0])
@@ -72,6 +76,19 @@ def test_tangents_are_differences(transformer, names, gamma):
         expected = (ends[0][part] - ends[1][part]) / (2 * h)
         atol = 1e-4 * np.abs(expected).max()
         np.testing.assert_allclose(found, expected, atol=atol)
+
+
+def test_samples_that_are_equal_do_not_spoil_tangents():
+    twice = np.vstack([X, X])
+    transformer = Nystroem(n_components=100, random_state=0).fit(twice)
+    feature_map = NystroemMap(transformer, twice, X_new)
+    (features, _), tangents = feature_map.at({"gamma": 0.2})
+    moved, _ = feature_map.at({"gamma": 0.2 + 1e-5})[0]
+    # The features turn freely in what is empty; what they multiply to does not.
+    dF = tangents["gamma"][0]
+    found = dF @ features.T + features @ dF.T
+    expected = (moved @ moved.T - features @ features.T) / 1e-5
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_what_it_cannot_give_it_does_not_name():

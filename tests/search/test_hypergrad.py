@@ -275,6 +275,9 @@ def test_fits_that_are_loose_are_polished_before_they_are_doubted():
     exact = [split.derivative.loss for split in search.trials_[1].splits]
     assert loose > 1.01 * np.mean(exact)
     assert all(split.derivative.slopes for split in search.trials_[1].splits)
+    # The message has both.
+    assert f"{loose:.6g}" in str(caught[0].message)
+    assert f"{np.mean(exact):.6g}" in str(caught[0].message)
 
 
 def test_ridge_needs_two_or_three_candidates():
@@ -355,6 +358,23 @@ def test_a_map_that_stays_as_it_is_is_no_map():
     space = {"rbfsampler__gamma": ["scale", 0.01], "ridge__alpha": LOG}
     search = HypergradSearch(fixed, space, **squares).fit(X_diabetes, y_diabetes)
     assert {row["rbfsampler__gamma"] for row in rows(search)} == {"scale", 0.01}
+    for trial, score in zip(search.trials_, scores_of(search), strict=True):
+        losses = [split.derivative.loss for split in trial.splits]
+        assert np.mean(losses) == pytest.approx(-score, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "other", [{"nystroem__gamma": Real(1e-3, 1)}, {"nystroem__gamma": [0.1, 1.0]}]
+)
+def test_branches_need_not_move_all_of_a_map(other):
+    estimator, space, data = MAPPED
+    if isinstance(other["nystroem__gamma"], list):
+        other = {**other, "ridge__alpha": LOG}
+    search = HypergradSearch(estimator, [space, other], n_iter=30).fit(*data)
+    assert search.stop_reason_.startswith("converged")
+    first = [row for row in rows(search) if "ridge__alpha" in row]
+    assert len(first) < len(rows(search)) or other.keys() == space.keys()
+    assert search.best_score_ > 0.48
 
 
 @pytest.mark.parametrize("routed", [{"f__gamma": LOG}, {"m__alpha": LOG}])
