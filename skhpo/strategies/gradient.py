@@ -26,6 +26,7 @@ MIN_ROWS = 1, 3, 6
 # Rows of a descent from a setting that the model has chosen, that one included.
 _N_LOCAL = 4
 SHRUNK = "converged at every strength of shrinkage"
+LATE = "timeout reached"
 
 
 class GradientStrategy:
@@ -406,7 +407,9 @@ class GradientStrategy:
         known = self.known(candidate)
         if self.complete is not None:
             known = self.complete(candidate.params, known)
-            if known is not None:
+            if known is None:
+                self._reason = LATE
+            else:
                 self.learn(candidate, known)
         return known
 

@@ -44,7 +44,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, LinearSVC, LinearSVR
 
 from skhpo import BlockScaler, HypergradSearch, Integer, Real
-from skhpo._evaluation.looks import look_from
+from skhpo._evaluation.looks import complete, look_from
 from skhpo.hypergradients.path import Path
 
 X, y = load_breast_cancer(return_X_y=True)
@@ -229,6 +229,21 @@ def test_after_the_deadline_it_does_not_look(monkeypatch):
     few = logistic().fit(X, y)
     monkeypatch.setattr("skhpo._search.hypergrad.look_from", late)
     assert logistic().fit(X, y).n_candidates_ > few.n_candidates_
+
+
+def test_after_the_deadline_it_looks_for_no_slopes(monkeypatch):
+    def late(function):
+        def called(*args, deadline):
+            return function(*args, deadline=0.0)
+
+        return called
+
+    for function in look_from, complete:
+        place = f"skhpo._search.hypergrad.{function.__name__}"
+        monkeypatch.setattr(place, late(function))
+    search = logistic().fit(X, y)
+    assert search.n_candidates_ == 1
+    assert search.stop_reason_ == "timeout reached"
 
 
 def test_another_score_than_the_loss_gets_rows_to_choose_from():
