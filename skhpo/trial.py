@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+# Why a search ended whose time was over.
+TIMED_OUT = "timeout reached"
 _SHORT = reprlib.Repr()
 _SHORT.maxdict = 10
 _SHORT.maxstring = _SHORT.maxother = 60

@@ -8,6 +8,6 @@ This folder is the only reader of ``n_jobs``, and knows no parameter names.
 
 from skhpo._engine.loop import Outcome, run
 from skhpo._engine.race import Race
-from skhpo._engine.schedule import INTERRUPTED, STOPPED_BY_CALLBACK, TIMED_OUT
+from skhpo._engine.schedule import INTERRUPTED, STOPPED_BY_CALLBACK
 
-__all__ = ["INTERRUPTED", "STOPPED_BY_CALLBACK", "TIMED_OUT", "Outcome", "Race", "run"]
+__all__ = ["INTERRUPTED", "STOPPED_BY_CALLBACK", "Outcome", "Race", "run"]

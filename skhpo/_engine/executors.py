@@ -10,11 +10,11 @@ from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from sklearn.utils import parallel as threads
 
-from skhpo._engine.schedule import TIMED_OUT
 from skhpo._evaluation.fit import batches
 from skhpo._evaluation.isolate import Workers
 from skhpo._evaluation.orphans import die_with_parent
 from skhpo._evaluation.transport import pack, unpack
+from skhpo.trial import TIMED_OUT
 
 # What a worker does when every proposal waits for a result.
 NAP_SECONDS = 0.005

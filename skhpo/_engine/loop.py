@@ -9,8 +9,9 @@ from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
 
 from skhpo._engine.executors import run_inline, run_parallel, run_watched
-from skhpo._engine.schedule import INTERRUPTED, TIMED_OUT, Place, Schedule
+from skhpo._engine.schedule import INTERRUPTED, Place, Schedule
 from skhpo._engine.threads import one_thread
+from skhpo.trial import TIMED_OUT
 
 # A fit that was begun so often, and never ended, may be what kills the process.
 MAX_BEGUN = 3

@@ -12,7 +12,6 @@ from skhpo.reuse import is_whole
 from skhpo.trial import Trial
 
 STOPPED_BY_CALLBACK = "stopped by a callback"
-TIMED_OUT = "timeout reached"
 INTERRUPTED = "interrupted"
 
 # Where nothing is fed back, a task is cut to last about so long: below, sending it

@@ -14,7 +14,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, get_tags, indexable
 
-from skhpo._engine import TIMED_OUT, run
+from skhpo._engine import run
 from skhpo._evaluation.fit import Evaluator
 from skhpo._evaluation.splits import Splits, check_splits
 from skhpo._results import (
@@ -39,6 +39,7 @@ from skhpo._sklearn import (
 )
 from skhpo.checkpoint import Checkpoint
 from skhpo.space import Space, check_names
+from skhpo.trial import TIMED_OUT
 
 # Parameters that may change from one run to the next of a search with a checkpoint.
 # Of the splitter only the splits matter; a grid may grow, as candidates are known by

@@ -18,12 +18,8 @@ from skhpo._search.constraints import Count
 from skhpo._search.hints import hint_at_parameters, hint_at_scorers
 from skhpo._sklearn import Interval, MultimetricScorer, StrOptions
 from skhpo.hypergradients import TABLE
-from skhpo.hypergradients.differentiate import (
-    Chain,
-    Differentiator,
-    differentiable,
-    requested,
-)
+from skhpo.hypergradients.chain import Chain, differentiable, requested
+from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.losses import check_loss, is_itself, loss_of
 from skhpo.preprocessing import BlockScaler
 from skhpo.strategies._shrinkage import Shrinkage

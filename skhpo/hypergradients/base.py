@@ -32,6 +32,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+# Relative step of differences. What is differenced is smooth and has no solver's noise,
+# so that a long step is accurate; the error is its square.
+STEP = 1e-4
 _MAX_NEWTON = 50
 # Of the last step, relative to w.
 _NEWTON_TOL = 1e-10
@@ -94,8 +97,13 @@ class Equations(ABC):
     polished : bool, default=True
         Whether Newton steps lead from there to the solution that is meant; otherwise
         what is left of F is borne with.
+    restore : callable or None, default=None
+        ``restore(estimator, X, y, solution)`` writes what :meth:`solution` has given
+        to an estimator that is not fitted, as far as the equations need it. None:
+        every fit is differentiated where it is made.
     """
 
+    restore = None
     kind = "prediction"
     polished = True
 
@@ -141,7 +149,7 @@ class Equations(ABC):
         """Multiply H, at the estimator's own parameters, by a vector."""
 
     def solution(self, w):
-        """Give what :meth:`begin` and :meth:`restore` need to go on from w elsewhere.
+        """Give what :meth:`begin` and ``restore`` need to go on from w elsewhere.
 
         Called once for each fit.
 
@@ -151,23 +159,6 @@ class Equations(ABC):
             None if other parameters can only be reached by a fit.
         """
         return None
-
-    @classmethod
-    def restore(cls, estimator, X, y, solution):
-        """Write a solution to an estimator that is not fitted, as far as they need it.
-
-        Called where :meth:`solution` has given something.
-
-        Parameters
-        ----------
-        estimator : estimator
-            Not fitted.
-        X, y : array-like
-            What it would be fitted to.
-        solution : ndarray
-            As :meth:`solution` gave it, of the same fit elsewhere.
-        """
-        raise NotImplementedError
 
     @classmethod
     def begin(cls, estimator, X, y, sample_weight, solution):

@@ -277,6 +277,7 @@ class Linear(Equations):
 
     @classmethod
     def restore(cls, estimator, X, y, solution):
+        """Write coefficients and intercepts to an estimator."""
         if is_classifier(estimator):
             cls._name_classes(estimator, y)
         parts = np.split(solution, [-(solution.size // (X.shape[1] + 1))])

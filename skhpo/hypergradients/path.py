@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 
 from skhpo._sklearn import InvalidParameterError
-from skhpo.hypergradients.base import Derivative, Rough, polish, solve
+from skhpo.hypergradients.base import STEP, Derivative, Rough, polish, solve
 
 # Of the last Newton step, relative to w; what is left is a small part of it.
 _TOL = 1e-4
@@ -34,8 +34,6 @@ _TANGENT_TOL = 1e-4
 _FAR = 1.5
 # Steps in which a place is gone to where one step is too long.
 _DETOURS = 2, 4, 8
-# Relative step of differences.
-_STEP = 1e-4
 
 
 def lagrangian_of(equations, w, u, d_f):
@@ -80,7 +78,7 @@ def along(function, X, tangent, scale):
     slope : float
         By a central difference.
     """
-    step = _STEP * (abs(scale) or 1.0)
+    step = STEP * (abs(scale) or 1.0)
     ends = [
         function(*(part + h * t for part, t in zip(X, tangent, strict=True)))
         for h in (step, -step)
@@ -290,7 +288,7 @@ def _on_the_way(before, values, share):
 
 def _difference(equations, w, params, name, X):
     """Differentiate F by a parameter."""
-    step = _STEP * (abs(float(params[name])) or 1.0)
+    step = STEP * (abs(float(params[name])) or 1.0)
     ends = [
         equations.residual(w, {**params, name: params[name] + h}, X)
         for h in (step, -step)

@@ -336,7 +336,7 @@ class Descent:
         if any(_failed(d) for d in counted):
             return nothing
         loss = float(np.mean([d.loss for d in counted]))
-        gradient = np.zeros(len(u))
+        gradient = np.zeros(len(u))  # rows that only confirm have none
         if all(d.slopes for d in counted):
             gradient = self._axes.gradient(u, _mean_slopes(counted))
         if self._spread is not None:

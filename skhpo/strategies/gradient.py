@@ -18,6 +18,7 @@ from skhpo.strategies._shrinkage import (
     choose,
 )
 from skhpo.strategies.bayes import BayesStrategy
+from skhpo.trial import TIMED_OUT
 
 # Rows that a descent along no, one or more hyperparameters should have for itself.
 # Where combinations of the others are so many that there would be fewer, a model
@@ -26,7 +27,6 @@ MIN_ROWS = 1, 3, 6
 # Rows of a descent from a setting that the model has chosen, that one included.
 _N_LOCAL = 4
 SHRUNK = "converged at every strength of shrinkage"
-LATE = "timeout reached"
 
 
 class GradientStrategy:
@@ -408,7 +408,7 @@ class GradientStrategy:
         if self.complete is not None:
             known = self.complete(candidate.params, known)
             if known is None:
-                self._reason = LATE
+                self._reason = TIMED_OUT
             else:
                 self.learn(candidate, known)
         return known

@@ -10,7 +10,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from skhpo._evaluation.splits import Part
-from skhpo.hypergradients.differentiate import Differentiator, differentiable
+from skhpo.hypergradients.chain import differentiable
+from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.losses import calibrated
 
 

@@ -20,7 +20,8 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC
 
 from skhpo.hypergradients.base import Equations
-from skhpo.hypergradients.differentiate import Differentiator, differentiable
+from skhpo.hypergradients.chain import differentiable
+from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.losses import REGRESSION, log_loss
 
 MSE = REGRESSION[mean_squared_error]

@@ -43,11 +43,8 @@ from sklearn.utils.fixes import parse_version
 
 from skhpo import BlockScaler
 from skhpo.hypergradients import TABLE
-from skhpo.hypergradients.differentiate import (
-    Differentiator,
-    differentiable,
-    equations_of,
-)
+from skhpo.hypergradients.chain import differentiable, equations_of
+from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.huber import HuberEquations
 from skhpo.hypergradients.linear import Linear
 from skhpo.hypergradients.losses import CLASSIFICATION, REGRESSION

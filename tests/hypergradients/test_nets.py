@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skhpo import HypergradSearch, Real
 from skhpo.hypergradients.base import solve
-from skhpo.hypergradients.differentiate import Differentiator, differentiable
+from skhpo.hypergradients.chain import differentiable
+from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.losses import CLASSIFICATION, REGRESSION
 from skhpo.hypergradients.nets import NetEquations
 

@@ -85,6 +85,16 @@ def test_where_there_is_no_solution_there_is_no_look():
     assert path.at({"C": 2.0}).loss > 0
 
 
+def test_without_a_way_to_restore_a_solution_slopes_come_with_the_fit(monkeypatch):
+    X, y = make_classification(60, 5, random_state=0)
+    train, test = parts(X, y, 40)
+    differentiate = Differentiator(["C"], log_loss)
+    fitted = fit(LogisticRegression(), train)
+    assert not differentiate(fitted, train, test, slopes=False).slopes
+    monkeypatch.setattr(LogisticRegressionEquations, "restore", None)
+    assert differentiate(fitted, train, test, slopes=False).slopes.keys() == {"C"}
+
+
 def test_data_without_any_spread_are_not_looked_at():
     X, y = np.zeros((30, 3)), np.arange(30.0)
     train, test = parts(X, y, 20)
