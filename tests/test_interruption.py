@@ -40,6 +40,8 @@ search = GridSearch(Misbehaving(log=log), grid, cv=2, refit=False, **options)
 try:
     search.fit(X, y)
 except KeyboardInterrupt:
+    # The second may come when the search is over, while the interpreter ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     found = search.cv_results_["params"], search.best_params_, search.stop_reason_
     print(json.dumps(found), flush=True)
     raise
