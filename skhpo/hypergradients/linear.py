@@ -158,8 +158,12 @@ class Linear(Equations):
             W, b = self._unpack(w)
             self._at = w, self._curvature_product(self.X @ W.T + b)
         V, vb = self._unpack(v)
-        G = self._at[1](self.X @ V.T + vb)
-        G = self._factor_of_losses(self.params) * G
+        # Outputs lie one after another, which makes sums over them and products fast.
+        change = self.X @ V.T if issparse(self.X) else (V @ self._XT).T
+        G = self._at[1](change + vb)
+        factor = self._factor_of_losses(self.params)
+        if factor != 1:
+            G = factor * G
         H_W = self._times(self.X, G) + self._l2(self.params) * V
         return self._pack(H_W, G.sum(axis=0) + self._l2_intercept(self.params) * vb)
 

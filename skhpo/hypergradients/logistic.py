@@ -26,7 +26,8 @@ References
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor
+from scipy.linalg.blas import strsv
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.utils import gen_batches
@@ -84,11 +85,13 @@ class LogisticRegressionEquations(Linear):
     def _curvature_product(self, eta):
         if not self._mixes():
             return super()._curvature_product(eta)
-        p = softmax(eta, axis=1)
+        p = np.asfortranarray(softmax(eta, axis=1))
         sp = self.s[:, None] * p
 
         def multiply(change):
-            return sp * (change - np.einsum("ij,ij->i", p, change)[:, None])
+            other = change - np.einsum("ij,ij->i", p, change)[:, None]
+            other *= sp
+            return other
 
         return multiply
 
@@ -111,12 +114,17 @@ class LogisticRegressionEquations(Linear):
         H[np.diag_indices(self.n_active)] += self._l2(self.params)
         H[np.diag_indices_from(H)] += 1e-6 * np.trace(H) / len(H)
         try:
-            factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
+            L, _ = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
             return None
-        return Rough(
-            lambda rhs: cho_solve(factor, rhs.astype(np.float32), check_finite=False)
-        )
+        L = np.asfortranarray(L)
+
+        def solve(rhs):
+            # A fraction of the time of `cho_solve`, which is made for many of them.
+            x = strsv(L, rhs.astype(np.float32), lower=True)
+            return strsv(L, x, lower=True, trans=True)
+
+        return Rough(solve)
 
     def _joint_hessian(self, w):
         """Sum the losses' second derivatives, of all classes, in single precision."""

@@ -54,6 +54,8 @@ _MAX_ACROSS = 3
 _FIRST_OF_EACH, _MOST_OF_EACH, _LEAST_OF_EACH = 0.05, 0.17, 0.002
 # The end is doubted if a step of this length along the slope would promise more.
 _DOUBT = 0.05
+# Of the least singular value of unit vectors that point in all directions.
+_SPREAD = 0.5
 
 
 class End(NamedTuple):
@@ -269,7 +271,7 @@ def _quasi_newton(start):
         return FLAT
     radius = _FIRST_STEP
     B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / radius
-    n_looks, n_doubts, n_polls, doubted = 1, 0, 0, None
+    n_looks, n_doubts, n_polls, doubted, foretold = 1, 0, 0, None, []
     while True:
         step, promised = _step(u, g, B, radius)
         if promised <= TOLERANCE * abs(f):
@@ -279,6 +281,8 @@ def _quasi_newton(start):
                 return FLAT
             # From the same point the same doubt would take the same steps again.
             if doubted is u or n_doubts == len(u) or not _doubtful(slope, f):
+                return _reason(u)
+            if _are_enough(foretold):
                 return _reason(u)
             doubted, n_doubts = u, n_doubts + 1
             B = np.eye(len(u)) * slope / _DOUBT
@@ -302,6 +306,7 @@ def _quasi_newton(start):
             radius = np.linalg.norm(step) / _SHRINK
             continue
         ratio = (f - f_new) / promised
+        foretold = [*foretold, step / np.linalg.norm(step)] if 0.5 < ratio < 2 else []
         if ratio > 0.75:
             radius = max(radius, min(2 * np.linalg.norm(step), 0.5))
         elif ratio < 0.25:
@@ -309,6 +314,14 @@ def _quasi_newton(start):
         B = _update(B, new - u, g_new - g)
         if f_new < f:
             u, f, g = new, f_new, g_new
+
+
+def _are_enough(directions):
+    """Tell whether a model that has foretold steps there can be believed everywhere."""
+    d = len(directions[0]) if directions else 0
+    if len(directions) <= 2 * d:
+        return False
+    return np.linalg.svd(directions, compute_uv=False)[d - 1] > _SPREAD
 
 
 def _doubtful(slope, f):
@@ -323,13 +336,26 @@ def _poll(u, f):
     axes = np.eye(len(u))
     pairs = itertools.combinations(axes, 2) if len(u) <= _MAX_ACROSS else ()
     across = [way for a, b in pairs for way in ((a - b) / 2**0.5, (a + b) / 2**0.5)]
+    seen = []
     for way in (*axes, *across):
         for side in (1, -1):
             new = np.clip(u + side * _POLL * way, 0, 1)
+            if any(_rises(*point, new) for point in seen):
+                continue
             f_new, g_new, *_ = yield new
             if f_new < f - TOLERANCE * abs(f):
                 return new, f_new, g_new
+            if np.isfinite(f_new):
+                seen.append((new, g_new))
     return None
+
+
+def _rises(u, g, new):
+    """Tell whether the loss at a worse point nearby rises further towards `new`.
+
+    A convex one is then not better there.
+    """
+    return np.linalg.norm(new - u) < _POLL and g @ (new - u) > 0
 
 
 def _free(u, g):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skhpo import Categorical, Integer, Real
 from skhpo.space import Space
-from skhpo.strategies._descent import AT_BOUND, CONVERGED, FAILED, FLAT, descend
+from skhpo.strategies._descent import AT_BOUND, CONVERGED, FAILED, FLAT, _poll, descend
 from skhpo.strategies.gradient import GradientStrategy
 from skhpo.trial import Candidate, SplitResult, Trial
 
@@ -94,6 +94,64 @@ def test_a_kink_does_not_waste_evaluations(n):
     points, values, _ = run(function, np.full(n, 0.9))
     assert values.min() < 1.02
     assert len(points) <= 40
+
+
+def rotated(function, angle):
+    """Turn a function of the plane about the middle of the square."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def other(u):
+        f, g = function(turn @ (u - 0.5))
+        return f, turn.T @ g
+
+    return other
+
+
+def valley(x):
+    """A convex function of the plane: a kink across, and a slope along."""
+    return 5 + 10 * abs(x[0]) + (x[1] - 2) ** 2, np.array(
+        [10 * np.sign(x[0]), 2 * (x[1] - 2)]
+    )
+
+
+@pytest.mark.parametrize("angle", np.linspace(0, 3, 7))
+def test_around_a_kink_nothing_is_tried_where_the_loss_is_known_to_rise(angle):
+    function = rotated(valley, angle)
+    f, _ = function(np.array([0.5, 0.5]))
+    poll, seen, found = _poll(np.array([0.5, 0.5]), f), [], None
+    new = next(poll)
+    while found is None:
+        f_new, g_new = function(new)
+        assert not any(
+            np.linalg.norm(new - u) < 0.05 and g @ (new - u) > 0 for u, g in seen
+        )
+        seen.append((new, g_new))
+        try:
+            new = poll.send((f_new, g_new))
+        except StopIteration as stop:
+            found = stop.value
+            break
+    # The loss is convex: what is better among the eight neighbours is found.
+    angles = np.arange(8) * np.pi / 4
+    around = 0.5 + 0.05 * np.column_stack([np.cos(angles), np.sin(angles)])
+    best = min(function(u)[0] for u in around)
+    assert (found is None) == (best >= f - 1e-4 * f)
+    assert found is not None or len(seen) < 8
+
+
+@pytest.mark.parametrize("start", [(0.2, 0.95), (0.95, 0.2)])
+def test_a_model_that_foretold_its_steps_is_believed(start):
+    narrow = np.array([[30.0, 25.0], [25.0, 30.0]])
+
+    def function(u):
+        g = narrow @ (u - 0.43)
+        return 1 + g @ (u - 0.43) / 2, g
+
+    points, values, reason = run(function, start)
+    assert values.min() <= 1 + 1e-4
+    # Nothing is looked at once more after the best one.
+    assert values.argmin() == len(points) - 1
+    assert reason == CONVERGED
 
 
 @pytest.mark.parametrize("n", [1, 2])
