@@ -65,7 +65,8 @@ class Derivative(NamedTuple):
         none was needed.
     solution : bytes or None, default=None
         From which solves at other hyperparameters can begin, in double precision; as
-        it was fitted where there are no slopes, else exact.
+        it was fitted where there are no slopes, else exact. A path gives that of the
+        fit that it begins at, if there is only one.
     """
 
     loss: float
@@ -97,6 +98,9 @@ class Equations(ABC):
     polished : bool, default=True
         Whether Newton steps lead from there to the solution that is meant; otherwise
         what is left of F is borne with.
+    unique : bool, default=False
+        Whether there is one solution at most, which is that of the fit, then, however
+        loose it is.
     restore : callable or None, default=None
         ``restore(estimator, X, y, solution)`` writes what :meth:`solution` has given
         to an estimator that is not fitted, as far as the equations need it. None:
@@ -104,6 +108,7 @@ class Equations(ABC):
     """
 
     restore = None
+    unique = False
     kind = "prediction"
     polished = True
 
@@ -274,6 +279,16 @@ class Explicit(Equations):
 
     def pullback(self, w, X_new, cotangent):
         return np.empty(0)
+
+
+def packed(solution):
+    """Write a solution to bytes, for :class:`Derivative`."""
+    return np.asarray(solution, "<f8").tobytes()
+
+
+def unpacked(solution):
+    """Read what :func:`packed` has written."""
+    return np.frombuffer(solution, "<f8").astype(float)
 
 
 class Rough:

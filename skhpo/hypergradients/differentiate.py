@@ -9,7 +9,14 @@ from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
 
 from skhpo._sklearn import InvalidParameterError
-from skhpo.hypergradients.base import STEP, Derivative, polish, solve
+from skhpo.hypergradients.base import (
+    STEP,
+    Derivative,
+    packed,
+    polish,
+    solve,
+    unpacked,
+)
 from skhpo.hypergradients.chain import Chain, differentiable, equations_of
 from skhpo.hypergradients.losses import calibrated
 from skhpo.hypergradients.path import MapPath, Path, along, lagrangian_of
@@ -109,7 +116,7 @@ class Differentiator:
             solution = equations.solution(equations.w)
             if solution is not None:
                 f = equations.outputs(equations.w, params, X, X_new)
-                return Derivative(float(held_out(f)[0]), {}, _packed(solution))
+                return Derivative(float(held_out(f)[0]), {}, packed(solution))
         w, u, loss, lagrangian = _solve(equations, params, X, X_new, held_out)
         if lagrangian is None:
             return Derivative(loss, {})
@@ -157,7 +164,7 @@ class Differentiator:
             found[prefix + name] = slope
         solution = equations.solution(w)
         if solution is not None:
-            solution = _packed(solution)
+            solution = packed(solution)
         return Derivative(loss, found, solution)
 
     def at_solution(self, estimator, train, test, prefix, solution):
@@ -184,7 +191,7 @@ class Differentiator:
             front.steps.fit(train.X)
         X, (y, _) = chain.transform(train.X), self._target_and_weight(chain, train)
         equations = equations_of(chain.model)
-        equations.restore(chain.model, X, y, _unpacked(solution))
+        equations.restore(chain.model, X, y, unpacked(solution))
         return self(estimator, train, test, prefix, first=False)
 
     def path(self, estimator, train, test, prefix, solution):
@@ -223,7 +230,7 @@ class Differentiator:
             chain.model,
             y=target,
             sample_weight=weight,
-            solution=_unpacked(solution),
+            solution=unpacked(solution),
         )
         try:
             equations = begin(X)
@@ -310,14 +317,6 @@ class Differentiator:
         values, slopes = chain.inverse_target(f)
         loss, d_values = self.loss(values, y.reshape(len(f), -1).astype(float), s)
         return loss, d_values * slopes
-
-
-def _packed(solution):
-    return np.asarray(solution, "<f8").tobytes()
-
-
-def _unpacked(solution):
-    return np.frombuffer(solution, "<f8").astype(float)
 
 
 def _solve(equations, params, X, X_new, held_out):

@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 
 from skhpo._sklearn import InvalidParameterError
-from skhpo.hypergradients.base import STEP, Derivative, Rough, polish, solve
+from skhpo.hypergradients.base import STEP, Derivative, Rough, packed, polish, solve
 
 # Of the last Newton step, relative to w; what is left is a small part of it.
 _TOL = 1e-4
@@ -164,10 +164,12 @@ class Path(Solutions):
             t = -solve(equations, w, moved, factor, _TANGENT_TOL)
             slopes[name] = float(pulled @ t)
             tangents.append(equations.widened(scale * t))
-        self._known.append((place, equations.widened(w), tangents))
+        w, is_first = equations.widened(w), not self._known
+        self._known.append((place, w, tangents))
         if isinstance(factor, Rough) and factor.outdated:
             equations.refresh()
-        return Derivative(float(loss), slopes)
+        of_fit = packed(w) if is_first and equations.unique else None
+        return Derivative(float(loss), slopes, of_fit)
 
     def _place(self, params):
         """Give coordinates in which values are as far apart as their logarithms."""
@@ -251,7 +253,8 @@ class MapPath(Solutions):
         equations = equations and equations.at(params, self._w)
         if equations is None:
             return None
-        tol = None if self._place is None else _TOL
+        is_first = self._place is None
+        tol = None if is_first else _TOL
         w, factor, converged = polish(equations, params, features[0], tol)
         if not (converged and np.isfinite(w).all()):
             return None
@@ -271,7 +274,8 @@ class MapPath(Solutions):
         for name, own in self._mapped.items():
             by_features = partial(lagrangian, params)
             slopes[name] = along(by_features, features, tangents[own], values[name])
-        return Derivative(float(loss), slopes)
+        of_fit = packed(self._w) if is_first and equations.unique else None
+        return Derivative(float(loss), slopes, of_fit)
 
 
 def _on_the_way(before, values, share):

@@ -174,8 +174,10 @@ class Descent:
         if self._reason is not None:
             return row
         looked = self._look_about(row)
-        if looked is not None:
-            # The exact solution of the equations of these fits, however loose they are.
+        if looked is not None and (
+            all(derivative.solution for derivative in looked)
+            or self._is_close(row, looked)
+        ):
             self._strategy.learn(self._next, looked)
         elif self._strategy.with_slopes(self._next) is None:
             return None
@@ -196,6 +198,11 @@ class Descent:
             return None
         self._look = self._strategy.look_from(self._next.params, row)
         return self._looked()
+
+    def _is_close(self, row, looked):
+        """Tell whether fits have the losses that were seen by a look."""
+        loss = self._mean_loss(looked)
+        return abs(self._mean_loss(row) - loss) <= _CLOSE * abs(loss)
 
     def _looked(self):
         """Give the derivatives at the next place, if that takes no fits."""

@@ -70,9 +70,9 @@ def test_signs_are_mended_until_no_coefficient_wants_to_change(l1, seed):
     assert (np.abs(left[~own]) <= l1 * (1 + 1e-6)).all()
 
 
-def begun(model, train, test, name):
+def begun(model, train, test, name, slopes=True):
     differentiate = Differentiator([name], LOSS[type(model)])
-    solution = differentiate(fit(model, train), train, test).solution
+    solution = differentiate(fit(model, train), train, test, slopes=slopes).solution
     return differentiate.path(clone(model), train, test, "", solution)
 
 
@@ -83,6 +83,28 @@ def test_where_there_is_no_solution_there_is_no_look():
     assert path.at({"C": 0.0}) is None
     # It goes on from where it was.
     assert path.at({"C": 2.0}).loss > 0
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_first_look_from_a_loose_fit_gives_the_exact_solution(n_classes):
+    X, y = make_classification(
+        90, 6, n_informative=4, n_classes=n_classes, random_state=0
+    )
+    train, test = parts(X, y, 60)
+    model = LogisticRegression(C=100.0)
+    loose = clone(model).set_params(tol=0.1)
+    path = begun(loose, train, test, "C", slopes=False)
+    tight = fit(clone(model).set_params(tol=1e-12, max_iter=10_000), train)
+    first = path.at({"C": 100.0})
+    found = np.frombuffer(first.solution)
+    np.testing.assert_allclose(found[: tight.coef_.size], tight.coef_.ravel(), 1e-4)
+    assert path.at({"C": 50.0}).solution is None
+
+
+def test_where_several_solutions_may_be_a_look_gives_none():
+    X, y = make_regression(30, 60, noise=10, random_state=0)
+    train, test = parts(X, y, 20)
+    assert begun(Lasso(), train, test, "alpha").at({"alpha": 1.0}).solution is None
 
 
 def test_without_a_way_to_restore_a_solution_slopes_come_with_the_fit(monkeypatch):

@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skhpo import Categorical, Integer, Real
+from skhpo.hypergradients.base import Derivative
 from skhpo.space import Space
 from skhpo.strategies._descent import AT_BOUND, CONVERGED, FAILED, FLAT, _poll, descend
 from skhpo.strategies.gradient import GradientStrategy
@@ -210,7 +210,7 @@ def evaluate(number, candidate, names):
         for name, value in logs.items()
     }
 
-    derivative = SimpleNamespace(loss=loss, slopes=slopes)
+    derivative = Derivative(loss, slopes)
     splits = (SplitResult(-loss, None, 0.0, 0.0, derivative=derivative),) * 2
     return Trial(number, candidate, splits, number)
 
@@ -296,10 +296,11 @@ def test_a_space_that_is_exhausted_says_so():
 # Looks between rows
 
 
-def looking(seen, *, higher=0.0, n_most=100, after=None):
+def looking(seen, *, higher=0.0, n_most=100, after=None, solution=None):
     """Make ``look_from``, which sees the same bowl; its answers go to `seen`.
 
-    They are too high by a share, and after `n_most` of them it answers `after`.
+    They are too high by a share, and after `n_most` of them it answers `after`. The
+    solution, if there is one, comes with each.
     """
 
     def look_from(params, derivatives):
@@ -317,7 +318,7 @@ def looking(seen, *, higher=0.0, n_most=100, after=None):
                     k: v * (1 + higher) for k, v in split.derivative.slopes.items()
                 }
                 loss = split.derivative.loss * (1 + higher)
-                found.append(SimpleNamespace(loss=loss, slopes=scaled))
+                found.append(Derivative(loss, scaled, solution))
             return found
 
         return look
@@ -337,6 +338,21 @@ def test_between_start_and_end_it_only_looks(spec):
     assert trials[1].splits[0].derivative.loss < 1.5001
     assert len(seen) > 2
     assert strategy.exhausted_reason == CONVERGED
+
+
+@pytest.mark.parametrize("solution", [None, bytes(8)])
+def test_slopes_of_a_loose_fit_are_found_again_unless_its_solution_is_known(solution):
+    completed = []
+
+    def complete(params, derivatives):
+        completed.append(params)
+        return derivatives
+
+    look_from = looking([], higher=-0.01, solution=solution)
+    with pytest.warns(RuntimeWarning, match="goes on by fits"):
+        _, trials = search({"C": LOG}, 50, look_from=look_from, complete=complete)
+    assert (trials[0].params in completed) == (solution is None)
+    assert completed
 
 
 def test_ends_of_the_bracket_are_rows_where_another_score_decides():
