@@ -4,6 +4,7 @@
     python benchmarks/bayes.py --report     # tables of what has been run
     python benchmarks/bayes.py --lag 8      # the same with eight candidates at a time
     python benchmarks/bayes.py --cost       # CPU time for each suggestion
+    python benchmarks/bayes.py --short      # time of searches over one parameter
 
 README.md in this folder says what is measured and how to read it.
 """
@@ -16,7 +17,7 @@ import time
 import traceback
 import warnings
 from collections import defaultdict
-from functools import wraps
+from functools import partial, wraps
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,15 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 os.environ.update(MKL_NUM_THREADS="1")
 
 import numpy as np
-from _measure import print_machine, print_table
+from _measure import (
+    Goal,
+    interleave,
+    judged,
+    print_machine,
+    print_table,
+    quartiles,
+    timed,
+)
 from _peers import ASKERS, SEARCHES, SURROGATES, find_runner, in_words
 from _problems import (
     HALVES,
@@ -35,11 +44,21 @@ from _problems import (
     SYNTHETIC,
     load_problem,
 )
-from scipy.stats import rankdata, wilcoxon
+from scipy.stats import loguniform, rankdata, wilcoxon
 from sklearn.base import clone
+from sklearn.datasets import load_digits, make_regression
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import ParameterSampler, cross_val_score
+from sklearn.model_selection import (
+    ParameterSampler,
+    RandomizedSearchCV,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from skhpo import BayesSearch
 from skhpo.space import Space
 
 FOLDER = Path(__file__).resolve().parent
@@ -568,6 +587,55 @@ def milliseconds(problem, optimiser, n, seed, places):
     return [1000 * gaps[place - half : place + half].mean() for place in places]
 
 
+# Short searches
+
+
+def short(n_repeats=5):
+    """Time of 60 candidates over one parameter, and RandomizedSearchCV's."""
+    goal = Goal(1.5)
+    rows = []
+    for name, (estimator, parameter, X, y) in of_one_parameter().items():
+        space = {parameter: loguniform(1e-4, 1e2)}
+        searches = {
+            search.__name__: search(
+                estimator, space, n_iter=60, random_state=0, n_jobs=1, **options
+            )
+            for search, options in [
+                (BayesSearch, {"max_pending": 1}),
+                (RandomizedSearchCV, {}),
+            ]
+        }
+        runs = {own: timed(partial(each.fit, X, y)) for own, each in searches.items()}
+        figures = interleave(runs, n_repeats)
+        ratio, cpu_ratio = (figures["BayesSearch"] / figures["RandomizedSearchCV"]).T
+        fits = searches["RandomizedSearchCV"].cv_results_["mean_fit_time"]
+        rows.append(
+            (
+                name,
+                f"{1000 * np.median(fits):.0f}",
+                quartiles(ratio),
+                quartiles(cpu_ratio),
+                *judged(np.median(ratio), goal),
+            )
+        )
+    header = ("search", "ms for a fit", "time", "CPU time", "goal", "")
+    print_table("BayesSearch over RandomizedSearchCV, 60 x 5 fits", header, rows)
+
+
+def of_one_parameter():
+    """Make searches whose fits take 10 ms and more; the first whatever is tried."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    regression = make_regression(700, 20, noise=10, random_state=0)
+    return {
+        "KernelRidge, alpha": (KernelRidge(kernel="rbf"), "alpha", *regression),
+        "LogisticRegression, C, digits": (
+            model,
+            "logisticregression__C",
+            *load_digits(return_X_y=True),
+        ),
+    }
+
+
 # The command
 
 
@@ -597,6 +665,7 @@ def main():
     parser.add_argument("--lag", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--short", action="store_true")
     parser.add_argument(
         "--keep-peers",
         action="store_true",
@@ -626,6 +695,9 @@ def main():
     elif options.cost:
         print_machine(("scikit-learn", "numpy", "scipy"))
         cost(options)
+    elif options.short:
+        print_machine(("scikit-learn", "numpy", "scipy"))
+        short()
     else:
         if not options.report:
             run_all(options)
