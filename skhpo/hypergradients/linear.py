@@ -105,10 +105,6 @@ class Linear(Equations):
     def _l2_intercept(self, params):
         return 0.0
 
-    @property
-    def unique(self):
-        return self._l2(self.params) > 0 and not self._l1(self.params)
-
     def _mixes(self):
         """Whether outputs depend on one another."""
         return False

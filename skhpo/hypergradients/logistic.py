@@ -59,6 +59,11 @@ class LogisticRegressionEquations(Linear):
         mixed = estimator.solver == "saga" if new else penalty == "elasticnet"
         return {"C", "l1_ratio"} if mixed else {"C"}
 
+    @property
+    def unique(self):
+        # A penalty of squares is strictly convex.
+        return not self._l1(self.params)
+
     def _targets(self, estimator, y):
         Y = one_hot(estimator, y)
         if Y.shape[1] > 1 and estimator.solver == "liblinear":
