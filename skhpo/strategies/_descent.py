@@ -280,11 +280,10 @@ def _quasi_newton(start):
             if n_looks == 1 and not _doubtful(slope, f):
                 return FLAT
             # From the same point the same doubt would take the same steps again.
-            if doubted is u or n_doubts == len(u) or not _doubtful(slope, f):
+            is_done = doubted is u or n_doubts == len(u) or _are_enough(foretold)
+            if is_done or not _doubtful(slope, f):
                 return _reason(u)
-            if _are_enough(foretold):
-                return _reason(u)
-            doubted, n_doubts = u, n_doubts + 1
+            doubted, n_doubts, foretold = u, n_doubts + 1, []
             B = np.eye(len(u)) * slope / _DOUBT
             radius = max(radius, _DOUBT)
             continue
