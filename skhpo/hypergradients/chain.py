@@ -77,7 +77,7 @@ class Chain:
         for front in self.fronts:
             X = front.steps.transform(X)
         if type(X) is np.ndarray and X.dtype == float and X.ndim == 2:
-            return X  # a fit has checked it
+            return X  # the fit and its score have taken it
         return check_array(X, accept_sparse="csr", dtype=float)
 
     @property

@@ -52,8 +52,6 @@ def _kernel_names(estimator):
 
 def base_of(kernel, X, X2):
     """Compute what a kernel is a function of, whatever its parameters are."""
-    if kernel == "rbf" and not issparse(X):
-        return _squared_distances(X, X2)
     # The features have been checked, more than once.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         if kernel == "rbf":
@@ -61,19 +59,6 @@ def base_of(kernel, X, X2):
         if kernel == "laplacian":
             return manhattan_distances(X, X2)
         return linear_kernel(X, X2)
-
-
-def _squared_distances(X, X2):
-    """As scikit-learn has them, whose checks take twice the time of a small part."""
-    squares, squares2 = (np.einsum("ij,ij->i", part, part) for part in (X, X2))
-    distances = X @ X2.T
-    distances *= -2
-    distances += squares[:, None]
-    distances += squares2
-    np.maximum(distances, 0, out=distances)
-    if X is X2:
-        np.fill_diagonal(distances, 0)
-    return distances
 
 
 def of_base(kernel, base, gamma, degree, coef0):

