@@ -354,6 +354,7 @@ def test_a_dimension_refuses_bad_arguments(make, error, message):
 # Other libraries' objects ------------------------------------------------------------
 
 
+@pytest.mark.optional
 def test_optuna_distributions_are_understood():
     optuna = pytest.importorskip("optuna.distributions")
     assert one(optuna.FloatDistribution(0, 1)) == Real(0, 1)
@@ -371,6 +372,7 @@ def test_optuna_distributions_are_understood():
         tenths.to_unit(0.35)
 
 
+@pytest.mark.optional
 def test_optuna_steps_are_never_listed():
     optuna = pytest.importorskip("optuna.distributions")
     space = Space({"a": optuna.FloatDistribution(0, 1e9, step=0.5)})
@@ -381,6 +383,7 @@ def test_optuna_steps_are_never_listed():
     assert space.point(space.params([0.7])) == pytest.approx(0.7)
 
 
+@pytest.mark.optional
 def test_skopt_dimensions_are_understood():
     skopt = pytest.importorskip("skopt.space")
     assert one(skopt.Real(0, 1)) == Real(0, 1)
