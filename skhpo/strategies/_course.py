@@ -56,6 +56,8 @@ class Descent:
         Curvature that was learnt before, if there is such a term; it is added to.
     given : list of tuple (u, f, g), default=()
         Other points of a lone coordinate that are known.
+    may_poll : callable, at_kink : bool
+        As in :func:`~skhpo.strategies._descent.descend`.
 
     Attributes
     ----------
@@ -86,6 +88,8 @@ class Descent:
         spread=None,
         learnt=None,
         given=(),
+        may_poll=lambda f: True,
+        at_kink=False,
     ):
         self.reason = None
         self.n_rows = 0
@@ -110,7 +114,7 @@ class Descent:
         if not len(start):
             self._search = _once(start)
         elif spread is None:
-            self._search = descend(start, lambda: self._look is None)
+            self._search = descend(start, lambda: self._look is None, may_poll, at_kink)
         else:
             self._search = descend_many(start, spread.hessian(start), learnt)
         self._u = next(self._search)

@@ -73,7 +73,7 @@ class End(NamedTuple):
     u: np.ndarray
 
 
-def descend(start, looks_cost=lambda: True):
+def descend(start, looks_cost=lambda: True, may_poll=lambda f: True, at_kink=False):
     """Choose the search for this number of coordinates.
 
     Parameters
@@ -83,13 +83,19 @@ def descend(start, looks_cost=lambda: True):
     looks_cost : callable
         Tells whether a point costs fits; where it does not, plains are crossed, and the
         last step need not be taken.
+    may_poll : callable
+        Tells whether a kink with this loss is worth a look around.
+    at_kink : bool, default=False
+        Whether the start is such a kink.
 
     Returns
     -------
     generator
         Yields points, is sent ``(f, g)``, returns why it ended, or an :class:`End`.
     """
-    return _bracket(start, looks_cost) if len(start) == 1 else _quasi_newton(start)
+    if len(start) == 1:
+        return _bracket(start, looks_cost)
+    return _quasi_newton(start, may_poll, at_kink)
 
 
 def descend_many(start, known, learnt=None):
@@ -262,19 +268,21 @@ def _least_of_cubic(a, b):
     return a[0] + t[least] * width, values[least]
 
 
-def _quasi_newton(start):
+def _quasi_newton(start, may_poll, at_kink):
     u = np.array(start)
     f, g, *_ = yield u
     if not np.isfinite(f):
         return FAILED
     if not g.any():
         return FLAT
-    radius = _FIRST_STEP
-    B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / radius
+    first = _POLL if at_kink else _FIRST_STEP
+    B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / first
+    radius = 0.0 if at_kink else first
     n_looks, n_doubts, n_polls, doubted, foretold = 1, 0, 0, None, []
     while True:
         step, promised = _step(u, g, B, radius)
-        if promised <= TOLERANCE * abs(f):
+        # At a kink that is given, what lies around comes first.
+        if radius > 0 and promised <= TOLERANCE * abs(f):
             # The model may be stiff in directions that were never measured.
             slope = np.linalg.norm(g[_free(u, g)])
             if n_looks == 1 and not _doubtful(slope, f):
@@ -290,7 +298,7 @@ def _quasi_newton(start):
         if radius < _MIN_RADIUS:
             # A kink: the slopes promise what the function does not keep.
             found = None
-            if n_polls < _MAX_POLLS:
+            if n_polls < _MAX_POLLS and may_poll(f):
                 found = yield from _poll(u, f)
             if found is None:
                 return KINK

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from skhpo.strategies._course import Descent
-from skhpo.strategies._descent import CONVERGED
+from skhpo.strategies._descent import CONVERGED, KINK
 from skhpo.strategies._shrinkage import (
     LADDER,
     Choice,
@@ -242,7 +242,9 @@ class GradientStrategy:
     def _from(self, fixed, axes, n_rows, begun=None):
         """Yield a descent from the current values, another if it ends at a bound.
 
-        Each is added to those that have begun, if there is a list of them.
+        Around a kink there may be something lower. Of two descents, only the one that
+        ends lower looks there. Each is added to those that have begun, if there is a
+        list of them.
 
         Returns
         -------
@@ -252,20 +254,33 @@ class GradientStrategy:
         first = {name: self._start(name, d) for name, d in axes.dimensions.items()}
         begun = [] if begun is None else begun
         start, first = axes.start(first)
-        descent = Descent(self, fixed, axes, start, n_rows, {**fixed, **first})
+        first = {**fixed, **first}
+        descent = Descent(
+            self, fixed, axes, start, n_rows, first, may_poll=lambda f: False
+        )
         begun.append(descent)
         yield descent
         self._reason = descent.reason or self._reason
-        if descent.reason not in (CONVERGED, None):
-            # Another valley may lie on the other side.
-            other = np.where(descent.best > 0.5, 0.25, 0.75)
-            again = Descent(self, fixed, axes, other, n_rows - descent.n_rows)
-            begun.append(again)
-            yield again
-            if again.loss < descent.loss:
-                self._reason = again.reason or self._reason
-                return again
-        return descent
+        if descent.reason in (CONVERGED, None):
+            return descent
+        # Another valley may lie on the other side.
+        other = np.where(descent.best > 0.5, 0.25, 0.75)
+        n_rows -= descent.n_rows
+        again = Descent(
+            self, fixed, axes, other, n_rows, may_poll=lambda f: f < descent.loss
+        )
+        begun.append(again)
+        yield again
+        if again.loss < descent.loss:
+            better = again
+        elif descent.reason == KINK:
+            better = descent.onward(axes, n_rows - again.n_rows, at_kink=True)
+            begun.append(better)
+            yield better
+        else:
+            return descent
+        self._reason = better.reason or self._reason
+        return better
 
     def _shrunk(self, fixed, dimensions, groups, n_rows, standing):
         """Yield descents over scales that are shrunk, ever less.

@@ -11,16 +11,25 @@ from hypothesis import strategies as st
 from skhpo import Categorical, Integer, Real
 from skhpo.hypergradients.base import Derivative
 from skhpo.space import Space
-from skhpo.strategies._descent import AT_BOUND, CONVERGED, FAILED, FLAT, _poll, descend
+from skhpo.strategies._descent import (
+    AT_BOUND,
+    CONVERGED,
+    FAILED,
+    FLAT,
+    KINK,
+    _poll,
+    descend,
+)
 from skhpo.strategies.gradient import GradientStrategy
 from skhpo.trial import Candidate, SplitResult, Trial
 
 UNIT = st.floats(0, 1)
 
 
-def run(function, start, limit=200):
+def run(function, start, limit=200, **options):
     """Answer the points looked at, their values, and why the descent ended."""
-    search, points, values = descend(np.array(start, dtype=float)), [], []
+    search = descend(np.array(start, dtype=float), **options)
+    points, values = [], []
     u = next(search)
     while len(points) < limit:
         f, g, *curve = function(u)
@@ -139,6 +148,27 @@ def test_around_a_kink_nothing_is_tried_where_the_loss_is_known_to_rise(angle):
     assert found is not None or len(seen) < 8
 
 
+def cone(u):
+    left = u - 0.37
+    return 1 + np.abs(left).sum(), np.sign(left)
+
+
+def test_around_a_kink_there_are_only_looks_that_are_wanted():
+    points, values, reason = run(cone, [0.9, 0.6])
+    unpolled, _, early = run(cone, [0.9, 0.6], may_poll=lambda f: False)
+    assert reason == early == KINK
+    np.testing.assert_array_equal(points[: len(unpolled)], unpolled)
+    asked = []
+    run(cone, [0.9, 0.6], may_poll=lambda f: asked.append(f) or False)
+    assert asked == [values[: len(unpolled)].min()]
+    # Those that were left out are what a search from the kink begins with.
+    end = unpolled[values[: len(unpolled)].argmin()]
+    around, _, _ = run(cone, end, at_kink=True)
+    n = len(unpolled)
+    np.testing.assert_array_equal(around[1:3], points[n : n + 2])
+    assert np.isclose(np.linalg.norm(around[1] - end), 0.05)
+
+
 @pytest.mark.parametrize("start", [(0.2, 0.95), (0.95, 0.2)])
 def test_a_model_that_foretold_its_steps_is_believed(start):
     narrow = np.array([[30.0, 25.0], [25.0, 30.0]])
@@ -215,7 +245,15 @@ def evaluate(number, candidate, names):
     return Trial(number, candidate, splits, number)
 
 
-def search(spec, n_iter, *, smooth=("C", "alpha"), current=None, **attributes):
+def search(
+    spec,
+    n_iter,
+    *,
+    smooth=("C", "alpha"),
+    current=None,
+    evaluate=evaluate,
+    **attributes,
+):
     space = Space(spec)
 
     def smooth_names(fixed, names):
@@ -284,6 +322,42 @@ def test_many_combinations_are_proposed_by_a_model():
     assert strategy.exhausted_reason == "n_iter candidates evaluated"
     losses = [trial.splits[0].derivative.loss for trial in trials]
     assert min(losses) < 1.6
+
+
+@pytest.mark.parametrize("lower", [0, 1])
+def test_of_two_kinks_only_the_lower_is_looked_around(lower):
+    tips = np.array([[0.31, 0.33], [0.72, 0.71]])
+    floors = np.array([1.0, 1.0]) + 0.2 * (np.arange(2) != lower)
+
+    def evaluate(number, candidate, names):
+        u = np.array([candidate.params[name] for name in names])
+        losses = floors + np.abs(u - tips).sum(axis=1)
+        slopes = np.sign(u - tips[losses.argmin()])
+        derivative = Derivative(
+            losses.min(), dict(zip(names, slopes.tolist(), strict=True))
+        )
+        return Trial(
+            number,
+            candidate,
+            (SplitResult(-losses.min(), None, 0.0, 0.0, derivative=derivative),),
+            number,
+        )
+
+    spec = {"C": Real(0, 1), "alpha": Real(0, 1)}
+    current = {"C": 0.2, "alpha": 0.35}
+    strategy, trials = search(spec, 200, current=current, evaluate=evaluate)
+    assert strategy.exhausted_reason == KINK
+    places = np.array([[t.params["C"], t.params["alpha"]] for t in trials])
+    losses = np.array([t.splits[0].derivative.loss for t in trials])
+    n_around = []
+    for tip in tips:
+        near = np.abs(places - tip).sum(axis=1) < 0.2
+        best = places[near][losses[near].argmin()]
+        away = np.linalg.norm(places - best, axis=1)
+        n_around.append(np.isclose(away, 0.05, atol=1e-12).sum())
+    assert n_around[lower] >= 4
+    assert n_around[1 - lower] == 0
+    assert np.abs(places[losses.argmin()] - tips[lower]).sum() < 0.02
 
 
 def test_a_space_that_is_exhausted_says_so():
