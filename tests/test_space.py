@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import pickle
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,12 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import ParameterGrid, ParameterSampler
+from sklearn.model_selection import (
+    KFold,
+    ParameterGrid,
+    ParameterSampler,
+    StratifiedKFold,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -259,6 +265,10 @@ def test_rvs_has_scipys_shapes_and_follows_the_random_state(dimension, new_gener
         scipy.stats.expon(scale=10),
         scipy.stats.randint(1, 4),
         scipy.stats.poisson(3),
+        scipy.stats.poisson(1000),
+        scipy.stats.binom(5000, 0.5),
+        scipy.stats.halfnorm(scale=10),
+        scipy.stats.halfcauchy(),
         scipy.stats.rv_histogram(np.histogram([1, 2, 2, 3])),
     ],
 )
@@ -267,10 +277,45 @@ def test_scipy_distributions_decode_to_finite_python_numbers_and_back(dist):
     for u in [0.0, 0.1, 0.5, 0.9, 1.0]:
         value = dimension.from_unit(u)
         assert type(value) is (int if hasattr(dist, "pmf") else float)
+        assert dist.cdf(value) >= 1e-3 - 1e-9
+        assert value == 3 or dist.sf(value - 1e-9 * abs(value)) >= 1e-3 - 1e-9
         low, high = dist.support()
         assert low <= value <= high
         assert math.isfinite(value)
         assert dimension.from_unit(dimension.to_unit(value)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("n", [3, 1000, 10**6])
+def test_ends_of_a_discrete_distribution_that_are_no_tails_are_reached(n):
+    dimension = one(scipy.stats.randint(1, n + 1))
+    assert [dimension.from_unit(u) for u in (0.0, 1.0)] == [1, n]
+    assert dimension.to_unit(1) == pytest.approx(0.5 / n)
+    assert one(scipy.stats.geom(0.1)).from_unit(0.0) == 1
+
+
+def test_a_frozen_distribution_of_listed_values_has_all_of_them():
+    values = ([0.1, 0.5, 100_000.0], [0.3, 0.3, 0.4])
+    listed = scipy.stats.rv_discrete(values=values)
+    for dimension in (one(listed), one(listed())):
+        assert dimension.values() == [0.1, 0.5, 100_000]
+        decoded = [dimension.from_unit(u) for u in (0.0, 0.5, 1.0)]
+        assert decoded == [0.1, 0.5, 100_000]
+
+
+def test_bounds_that_no_float_holds_are_reached():
+    third = Real(Fraction(1, 3), Fraction(2, 3))
+    assert third.to_unit(third.from_unit(0.0)) == 0
+    assert third.to_unit(third.from_unit(1.0)) == 1
+
+
+def test_dates_are_choices_as_any():
+    dates = np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[D]")
+    space = Space({"since": dates})
+    (first, _) = [space.setting(params).params["since"] for params in space.grid()]
+    assert first == dates[0]
+    mixed = one([1, np.int64(1), "x"])
+    assert type(mixed.own(np.int64(1))) is np.int64
+    assert type(mixed.own(1)) is int
 
 
 def test_scipy_distributions_of_finite_support_have_their_values_listed():
@@ -610,6 +655,17 @@ def test_a_setting_is_looked_for_in_every_branch_of_its_names():
     assert_array_equal(space.point({"C": 3.0}), [0.75, np.nan, 1.0])
 
 
+def test_a_branch_that_has_the_types_of_the_values_goes_before_others():
+    space = Space([{"C": Real(0, 4)}, {"C": Integer(1, 2)}])
+    assert_array_equal(space.point({"C": 1}), [0.75, np.nan, 0.25])
+    assert_array_equal(space.point({"C": 1.0}), [0.25, 0.25, np.nan])
+    assert_array_equal(space.point({"C": 3}), [0.25, 0.75, np.nan])
+    assert space.setting({"C": np.int64(2)}).params == {"C": 2}
+    for C in (1, 1.0, 3):
+        candidate = space.setting({"C": C})
+        assert candidate.params == space.params(np.nan_to_num(candidate.point))
+
+
 @pytest.mark.parametrize(
     ("point", "message"),
     [
@@ -712,6 +768,20 @@ class Fitted(BaseEstimator):
         self.b = b
 
 
+class Plain:
+    def __init__(self, a):
+        self.a = a
+
+
+class MoreThanAttributes(Plain):
+    def __reduce__(self):
+        return MoreThanAttributes, (self.a,)
+
+
+class NamedNumber(float):
+    name = "one"
+
+
 PAIRS = [
     (1, 1),
     (np.int64(1), np.int64(1)),
@@ -738,7 +808,20 @@ PAIRS = [
     (StandardScaler().set_output(transform="pandas"),) * 2,
     (len, len),
     (None, None),
+    (KFold(3), KFold(3)),
+    (partial(len, (1, 2)), partial(len, (1, 2))),
+    (Plain(a=[KFold(2), math.nan]), Plain(a=[KFold(2), math.nan])),
 ]
+
+
+def test_an_object_that_changes_stays_the_same_candidate():
+    value, itself = Plain(a=1), Plain(a=1)
+    key = candidate_key({"a": value})
+    value.a = 2
+    assert candidate_key({"a": value}) == key
+    itself.a = [itself]
+    assert same(itself, itself)
+    assert not same(itself, copy.deepcopy(itself))
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -767,6 +850,13 @@ def test_the_same_type_and_value_is_the_same_candidate(a, b):
         (Ridge(), Ridge),
         (StandardScaler(), StandardScaler().set_output(transform="pandas")),
         (lambda: 1, lambda: 1),
+        (KFold(3), KFold(4)),
+        (KFold(3), StratifiedKFold(3)),
+        (partial(len, (1, 2)), partial(len, (1, 3))),
+        (Plain(a=1), Plain(a=1.0)),
+        (Plain(a=object()), Plain(a=object())),
+        (MoreThanAttributes(a=1), MoreThanAttributes(a=1)),
+        (NamedNumber(1.0), NamedNumber(2.0)),
         (np.random.RandomState(0), np.random.RandomState(0)),
         (FrozenEstimator(Ridge()), FrozenEstimator(Ridge())),
         (math.nan, None),
@@ -807,8 +897,8 @@ def test_a_key_names_the_parameters_in_any_order():
 
 
 def test_a_key_keeps_what_it_compares_by_identity_alive():
-    key = candidate_key({"a": partial(max, 1)})
-    others = [candidate_key({"a": partial(max, 1)}) for _ in range(100)]
+    key = candidate_key({"a": lambda: 1})
+    others = [candidate_key({"a": lambda: 1}) for _ in range(100)]
     assert key not in others
 
 

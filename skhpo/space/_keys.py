@@ -1,6 +1,8 @@
 """When two settings are the same."""
 
 import hashlib
+import threading
+from functools import partial
 
 import numpy as np
 import scipy.sparse
@@ -13,7 +15,8 @@ def candidate_key(params):
     Values are the same when they have the same type and value: 1, 1.0, True and NumPy's
     int64(1) differ. NaN equals NaN, 0.0 is not -0.0, and arrays, sparse matrices,
     lists, tuples, sets and dicts compare by content. Estimators compare by class and
-    parameters; functions and all other objects are equal to themselves only.
+    parameters; objects that are nothing but their attributes, such as ``KFold(5)``, by
+    class and attributes; functions and all other objects are equal to themselves only.
 
     Parameters
     ----------
@@ -23,8 +26,8 @@ def candidate_key(params):
     Returns
     -------
     tuple
-        Hashable, whatever the values are. It keeps alive the objects that it
-        compares by identity.
+        Hashable, whatever the values are. It keeps alive the objects that are no
+        built-in values, arrays or estimators.
 
     Examples
     --------
@@ -90,18 +93,61 @@ def _estimator_key(estimator):
 
 
 class _Identity:
-    """Make any object hashable; equal to itself only."""
+    """Make any object hashable; equal to itself, and to what has the same content."""
 
-    __slots__ = ("value",)
+    __slots__ = ("content", "value")
 
     def __init__(self, value):
         self.value = value
+        self.content = None
+        # One that holds itself would have no end.
+        if not any(value is other for other in _open.values):
+            _open.values.append(value)
+            try:
+                self.content = _content(value)
+            finally:
+                _open.values.pop()
 
     def __eq__(self, other):
-        return isinstance(other, _Identity) and self.value is other.value
+        if not isinstance(other, _Identity):
+            return False
+        if self.value is other.value:
+            return True
+        is_known = type(self.value) is type(other.value) and self.content is not None
+        return is_known and self.content == other.content
 
     def __hash__(self):
-        return id(self.value)
+        # Its content may have changed since.
+        return id(type(self.value) if self.content is not None else self.value)
 
 
+def _content(value):
+    """Return the key of all that an object is made of; None if that is not known."""
+    kind = type(value)
+    if kind is partial:
+        return _value_key((value.func, value.args, value.keywords))
+    if not hasattr(value, "__dict__") or isinstance(value, type):
+        return None
+    bases = kind.__mro__[:-1]
+    is_plain = (
+        all(base.__flags__ & _OF_PYTHON for base in bases)
+        and not any(vars(base).get("__slots__") for base in bases)
+        and all(getattr(kind, name) is getattr(object, name) for name in _PICKLING)
+        and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
+    )
+    return _value_key(vars(value)) if is_plain else None
+
+
+class _Open(threading.local):
+    """Objects whose content is being read."""
+
+    def __init__(self):
+        self.values = []
+
+
+_open = _Open()
+# Of types that a class statement has made.
+_OF_PYTHON = 1 << 9
+# Whoever overrides one of these is more than its attributes.
+_PICKLING = "__reduce__", "__reduce_ex__"
 _HASHED_BY_VALUE = frozenset([int, str, bool, bytes, range, type(None)])

@@ -10,6 +10,7 @@ import numpy as np
 
 from skhpo.space._dimensions import (
     _MAX_ROWS_COUNTED,
+    _as_python,
     _check_sequence,
     _Choices,
     _describe,
@@ -255,7 +256,8 @@ class Space:
         ndarray of shape (n_dims,)
             Coordinates in [0, 1]: for a value from finitely many, the middle of its
             cell. Coordinates that are not active are NaN. If ``params`` lie in
-            several branches, the first counts.
+            several branches, the first counts that gives values of their types, else
+            the first.
 
         Raises
         ------
@@ -264,7 +266,7 @@ class Space:
         ValueError
             If ``params`` lie in no branch.
         """
-        reason = None
+        reason, found = None, None
         for number, axes in enumerate(self._axes):
             if params.keys() != self.branches[number].keys():
                 continue
@@ -277,7 +279,12 @@ class Space:
             except (TypeError, ValueError) as error:
                 reason = reason or type(error)(f"params[{name!r}]: {error}")
                 continue
-            return point
+            if len(self.branches) == 1 or _have_types(params, self.branches[number]):
+                return point
+            # 1 is in Real(0.1, 1), but another branch may have it as an integer.
+            found = point if found is None else found
+        if found is not None:
+            return found
         if reason is not None:
             raise reason
         # Blame the branch that comes nearest.
@@ -452,6 +459,14 @@ def _read_branches(spec, name):
                     f"{type(key).__name__}; keys must be names of parameters (str)."
                 )
     return spec
+
+
+def _have_types(params, branch):
+    """Tell whether a branch would give these values with the types that they have."""
+    return all(
+        type(dimension.own(value)) in (type(value), type(_as_python(value)))
+        for value, dimension in ((params[name], d) for name, d in branch.items())
+    )
 
 
 def _drawn_from(value, dimension):

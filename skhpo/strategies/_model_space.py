@@ -112,8 +112,8 @@ def _column(coordinate):
         return Column(n_levels=n_values)
     if n_values > MAX_GRID:
         return Column()
-    grid = sorted(map(dimension.to_unit, dimension.values()))
-    return Column(grid=np.array(grid))
+    grid = map(dimension.to_unit, dimension.values())
+    return Column(grid=np.unique([*grid]))  # those in its tails are at one place
 
 
 def _owner(branch, name):

@@ -135,7 +135,7 @@ class _Dimension:
             If it is none of the values.
         """
         self.to_unit(value)  # raises for what is none of them
-        return self._own(_as_python(value))
+        return self._own(value)
 
     def rvs(self, size=None, random_state=None):
         """Draw values as scipy's distributions do.

@@ -18,13 +18,17 @@ from skhpo.space._keys import _value_key
 # What has gaps is counted one by one up to here, and bounded above that.
 _MAX_ROWS_COUNTED = 10_000
 
+# What hardly a draw reaches is left out at either end: a bound itself, where it is one
+# of infinitely many values, and tails.
+_TAIL = 1e-3
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Distribution(_Dimension):
     """A frozen scipy.stats distribution, or any object with ``rvs``.
 
-    Mapping to and from [0, 1] takes ``ppf`` and ``cdf``. An unbounded distribution
-    is cut at the quantiles 2**-53 and 1 - 2**-53, so that every value is finite.
+    Mapping to and from [0, 1] takes ``ppf`` and ``cdf``. It is cut at the quantiles
+    0.001 and 0.999, but for the ends of discrete distributions that are no tails.
     """
 
     dist: object
@@ -36,6 +40,7 @@ class _Distribution(_Dimension):
         try:
             with np.errstate(invalid="ignore"):  # the message below says it better
                 middle = float(self.dist.ppf(0.5))
+                ends = [float(self.dist.ppf(u)) for u in (_TAIL, 1 - _TAIL)]
         except TypeError as error:
             raise TypeError(
                 f"{what} is not a frozen distribution ({error}); give its arguments, "
@@ -45,7 +50,7 @@ class _Distribution(_Dimension):
             name = what.partition("(")[0]
             need = _SCIPY_DOMAINS.get(name, "arguments that the distribution allows")
             raise ValueError(f"{what} has reversed or invalid bounds; need {need}.")
-        if math.isinf(middle):
+        if not np.isfinite([middle, *ends]).all():
             raise ValueError(f"{what} has infinite bounds; need finite ones.")
 
     def __repr__(self):
@@ -88,17 +93,36 @@ class _Distribution(_Dimension):
         low, high = self._support
         if not hasattr(self.dist, "pmf") or not math.isfinite(high - low):
             return None
-        n_whole = int(high - low) + 1
-        if n_whole > _MAX_ROWS_COUNTED:
-            return range(int(low), int(low) + n_whole)
-        values = np.asarray(getattr(self.dist, "xk", low + np.arange(n_whole)))
+        # A frozen one keeps the values it was made of inside.
+        values = getattr(self.dist, "xk", None)
+        if values is None:
+            values = getattr(getattr(self.dist, "dist", None), "xk", None)
+        if values is None:
+            n_whole = int(high - low) + 1
+            if n_whole > _MAX_ROWS_COUNTED:
+                return range(int(low), int(low) + n_whole)
+            values = low + np.arange(n_whole)
+        values = np.asarray(values)
         return list(map(_whole, values[self.dist.pmf(values) > 0].tolist()))
+
+    @cached_property
+    def _reach(self):
+        """The least and the largest quantile."""
+        low, high = self._support
+        return (
+            0.0 if self._is_likely(low) else _TAIL,
+            1.0 if self._is_likely(high) else 1 - _TAIL,
+        )
+
+    def _is_likely(self, end):
+        if not hasattr(self.dist, "pmf") or not math.isfinite(end):
+            return False
+        return self.dist.pmf(end) >= _TAIL * self.dist.pmf(self.dist.ppf(0.5))
 
     def _decode(self, u):
         self._require("ppf")
-        value = self.dist.ppf(u)
-        if not math.isfinite(value):
-            value = self.dist.ppf(min(max(u, 2.0**-53), 1 - 2.0**-53))
+        least, largest = self._reach
+        value = self.dist.ppf(least + (largest - least) * u)
         low, high = self._support
         value = _as_python(min(max(value, low), high))
         return _whole(value) if hasattr(self.dist, "pmf") else value
@@ -108,16 +132,18 @@ class _Distribution(_Dimension):
         low, high = self._support
         if not (_is_number(value) and low <= value <= high and math.isfinite(value)):
             return None
+        value = float(value)
         u = float(self.dist.cdf(value))
         if hasattr(self.dist, "pmf"):
             share = float(self.dist.pmf(value))
             if share == 0:
                 return None
             u -= share / 2
-        return min(max(u, 0.0), 1.0)
+        least, largest = self._reach
+        return min(max((u - least) / (largest - least), 0.0), 1.0)
 
     def _own(self, value):
-        return _whole(value) if hasattr(self.dist, "pmf") else float(value)
+        return _whole(_as_python(value)) if hasattr(self.dist, "pmf") else float(value)
 
     def rvs(self, size=None, random_state=None):
         if size is None:

@@ -123,9 +123,11 @@ class Real(_Range):
         return min(max(value, low), high)
 
     def _encode(self, value):
-        if not (_is_number(value) and self.low <= value <= self.high):
+        if not _is_number(value):
             return None
         low, high, value = float(self.low), float(self.high), float(value)
+        if not low <= value <= high:
+            return None
         if self.log:
             low, high, value = self._start, self._end, math.log(value)
         return (value - low) / (high - low)
