@@ -28,7 +28,14 @@ from sklearn.model_selection import KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skhpo import BayesSearch, Checkpoint, GridSearch, RandomSearch, read_checkpoint
+from skhpo import (
+    BayesSearch,
+    Checkpoint,
+    GridSearch,
+    Integer,
+    RandomSearch,
+    read_checkpoint,
+)
 from skhpo.checkpoint import _files, journal
 
 KINDS = [*N_FITS]
@@ -179,6 +186,20 @@ def test_random_rows_of_a_grid_go_on_too(tmp_path):
 
     few, many = search(5), search(100)
     assert many.cv_results_["params"][:5] == few.cv_results_["params"]
+
+
+def test_a_search_may_grow_to_the_whole_space(tmp_path):
+    def search(n_iter):
+        space = {"level": Integer(1, 12)}
+        found = BayesSearch(
+            Slow(), space, n_iter=n_iter, random_state=0, checkpoint=tmp_path / "a"
+        ).fit(X, y)
+        return [p["level"] for p in found.cv_results_["params"]]
+
+    some = search(7)
+    every = search(12)
+    assert every[:7] == some
+    assert sorted(every) == [*range(1, 13)]
 
 
 def test_a_grid_may_grow_and_shrink(tmp_path):

@@ -5,6 +5,7 @@ import reprlib
 import warnings
 from bisect import bisect
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
 
@@ -96,12 +97,13 @@ class BayesStrategy:
         self._model_space = ModelSpace(space)
         self._domain = self._model_space.domain
         check_settings(space, initial_candidates, "initial_candidates")
-        if len(initial_candidates) > n_iter:
-            raise ValueError(
-                f"initial_candidates holds {len(initial_candidates)} settings, more "
-                f"than n_iter = {n_iter}; raise n_iter, or give fewer."
-            )
         first = [space.setting(params) for params in initial_candidates]
+        n_given = len({each.key for each in first})
+        if n_given > n_iter:
+            raise ValueError(
+                f"initial_candidates holds {n_given} settings, more than n_iter = "
+                f"{n_iter}; raise n_iter, or give fewer."
+            )
         if current is not None:
             first.append(space.setting(space.nearest(current)))
         self.n_first = len({each.key for each in first})
@@ -109,8 +111,9 @@ class BayesStrategy:
         self._with_lack = False
         self.n_candidates = count_candidates(space, n_iter)
         self.max_pending = self._max_pending = max_pending
-        # All will be evaluated, so that there is nothing to learn.
-        self._enumerates = self.n_candidates == space.n_values
+        # All will be evaluated, so that there is nothing to learn; unless a search that
+        # was planned for fewer goes on.
+        self._enumerates = self.n_candidates == space.n_values <= (n_planned or n_iter)
         self.exhausted_reason = "n_iter candidates evaluated"
         self._metric = metric
         self._seed = int(check_random_state(random_state).randint(2**31 - 1))
@@ -127,7 +130,7 @@ class BayesStrategy:
             self.exhausted_reason = "search space exhausted"
         if self._enumerates:
             self.max_pending = None
-            rest = map(space.setting, space.grid())
+            rest = _listed(space)
         else:
             n_planned = n_planned or n_iter
             n_start = max(
@@ -268,8 +271,7 @@ class BayesStrategy:
         points = itertools.chain(ranked, self._draw(rng))
         candidates = map(self._model_space.candidate, points)
         if self.space.n_values < np.inf:
-            listed = map(self.space.setting, self.space.grid())
-            candidates = itertools.chain(candidates, listed)
+            candidates = itertools.chain(candidates, _listed(self.space))
         for candidate in candidates:
             if candidate.key not in self._seen:
                 return candidate
@@ -295,6 +297,14 @@ class BayesStrategy:
         return x, -np.where(np.isfinite(scores), clipped, scores)
 
 
+def _listed(space):
+    """Yield the candidates of a finite space one after another."""
+    for params in space.grid():
+        # Long distributions are listed with their gaps.
+        with suppress(ValueError):
+            yield space.setting(params)
+
+
 def _far_first(ranked, known):
     """Yield points, those that are nearly known ones behind the others.
 
@@ -315,12 +325,19 @@ class Predictor:
     """What the surrogate of a finished search expects of settings.
 
     It is fitted to the mean scores of all trials when it is first asked.
+
+    Attributes
+    ----------
+    resource : str or None
+        A hyperparameter of which there was more or less, if any. Predictions are for
+        all of it, whatever a setting says.
     """
 
     def __init__(self, model_space, surrogate, x, losses):
         self._model_space = model_space
         self._surrogate = surrogate
         self._told = x, losses
+        self.resource = None
 
     def __repr__(self):
         """Show the kind of model, and the number of trials it knows."""
@@ -333,7 +350,8 @@ class Predictor:
         Parameters
         ----------
         params : list of dict
-            Settings of the space that was searched.
+            Settings of the space that was searched. With a `fidelity` over a parameter
+            that may be there, too: predictions are for all of it.
         return_std : bool, default=False
             Whether to return the standard deviation as well.
 
@@ -349,6 +367,8 @@ class Predictor:
         ValueError
             If a setting is not in the space.
         """
+        if self.resource is not None and isinstance(params, Sequence):
+            params = [_without(setting, self.resource) for setting in params]
         check_settings(self._model_space.space, params, "params")
         x = np.array([self._model_space.encode(setting) for setting in params])
         x = x.reshape(len(params), self._model_space.domain.n_columns)
@@ -363,6 +383,12 @@ class Predictor:
 
     def __getstate__(self):
         return {k: v for k, v in self.__dict__.items() if k != "_predict"}
+
+
+def _without(setting, name):
+    if not isinstance(setting, dict):
+        return setting  # of which it is said what is wrong
+    return {key: value for key, value in setting.items() if key != name}
 
 
 def check_settings(space, settings, what):

@@ -5,11 +5,21 @@ import pickle
 import numpy as np
 import pytest
 from joblib import parallel_config
-from scipy.stats import loguniform, poisson
+from scipy.stats import (
+    binom,
+    expon,
+    halfnorm,
+    loguniform,
+    poisson,
+    rv_discrete,
+    uniform,
+)
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +28,7 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skhpo import BayesSearch, Categorical, Integer, Real
+from skhpo.fidelity import Hyperband
 from skhpo.strategies.surrogates import GaussianProcessSurrogate
 
 X, y = load_iris(return_X_y=True)
@@ -56,6 +67,13 @@ class Analytic(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         return np.zeros(len(X), dtype=int)
+
+
+class TellsTypes(Analytic):
+    """An estimator that takes whole numbers for another thing than real ones."""
+
+    def score(self, X, y):
+        return float(type(self.a) is int) + 0.1 * self.a
 
 
 SQUARE = {"a": Real(0, 1), "b": Real(0, 1)}
@@ -148,7 +166,11 @@ def test_initial_candidates_come_before_everything():
         ([{"C": 5.0}], ValueError, r"initial_candidates\[0\] = .* \['C', 'gamma'\]"),
         ([{"C": 1e9, "gamma": 1.0}], ValueError, r"initial_candidates\[0\] .*C"),
         ([("C", 1.0)], TypeError, "must be a dict"),
-        ([{"C": 1.0, "gamma": 1.0}] * 51, ValueError, "51 settings, more than n_iter"),
+        (
+            [{"C": 1.0 + i / 50, "gamma": 1.0} for i in range(51)] * 2,
+            ValueError,
+            "51 settings, more than n_iter",
+        ),
     ],
 )
 def test_initial_candidates_outside_the_space_are_refused(first, error, message):
@@ -294,6 +316,38 @@ def test_the_surrogate_predicts_scores():
     np.testing.assert_allclose(again.predict(params), mean)
 
 
+def test_predictions_are_for_all_of_the_resource():
+    forest = RandomForestClassifier(random_state=0)
+    search = BayesSearch(
+        forest,
+        {"max_depth": Integer(1, 5), "max_features": Real(0.1, 1.0)},
+        n_iter=6,
+        cv=2,
+        random_state=0,
+        fidelity=Hyperband("n_estimators", max_resources=9),
+    ).fit(X, y)
+    assert search.best_params_["n_estimators"] == 9
+    mean = search.surrogate_.predict([search.best_params_])
+    less = {**search.best_params_, "n_estimators": 3}
+    without = {k: v for k, v in less.items() if k != "n_estimators"}
+    assert mean == search.surrogate_.predict([less])
+    assert mean == search.surrogate_.predict([without])
+    with pytest.raises(TypeError, match=r"params\[0\] = 3 must be a dict"):
+        search.surrogate_.predict([3])
+
+
+def test_a_single_trial_is_what_is_expected_there():
+    search = BayesSearch(Analytic(), SQUARE, n_iter=1, cv=2, random_state=0).fit(X, y)
+    mean, std = search.surrogate_.predict([search.best_params_], return_std=True)
+    assert mean == pytest.approx(search.best_score_, abs=1e-9)
+    assert std > 0
+
+
+def test_an_unknown_acquisition_is_refused():
+    with pytest.raises(ValueError, match="acquisition = 'xx' must be one of"):
+        GaussianProcessSurrogate("xx")
+
+
 def test_the_surrogate_refuses_what_is_not_in_the_space():
     search = BayesSearch(Analytic(), SQUARE, n_iter=6, cv=2, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match=r"params\[0\] = .* is not in the space"):
@@ -359,7 +413,67 @@ def test_values_too_rare_to_find_are_left_out_with_a_warning():
     with pytest.warns(UserWarning, match="draws in a row gave nothing new"):
         search.fit(X, y)
     assert search.stop_reason_ == "search space exhausted"
-    assert 3 < search.n_candidates_ < 60
+    assert sorted(p["a"] for p in search.cv_results_["params"]) == [0, 1, 2]
+
+
+def test_what_hardly_a_draw_reaches_is_not_tried():
+    space = {"a": uniform(0, 4), "b": expon(scale=100)}
+    search = BayesSearch(Analytic(), space, n_iter=40, cv=2, random_state=0)
+    tried = search.fit(X, y).cv_results_["params"]
+    assert 0.004 <= min(p["a"] for p in tried) < max(p["a"] for p in tried) <= 3.996
+    assert 0.1 <= min(p["b"] for p in tried) < 1
+    assert 100 < max(p["b"] for p in tried) < 691
+
+
+@pytest.mark.parametrize("dist", [poisson(1000), binom(5000, 0.5), halfnorm(scale=9)])
+def test_the_tails_of_distributions_end_no_search(dist):
+    search = BayesSearch(Analytic(b=0.0), {"a": dist}, n_iter=20, cv=2, random_state=0)
+    assert search.fit(X, y).n_candidates_ == 20
+    tried = [p["a"] for p in search.cv_results_["params"]]
+    assert dist.cdf(min(tried)) > 5e-4 < dist.sf(max(tried))
+
+
+def test_a_long_distribution_with_gaps_is_tried_whole():
+    class Squares(rv_discrete):
+        def _pmf(self, k):
+            return np.isin(k, [1, 100, 40_000]) / 3
+
+    space = {"a": Squares(a=1, b=40_000)()}
+    search = BayesSearch(Analytic(), space, n_iter=10, cv=2, random_state=0)
+    with pytest.warns(UserWarning, match="nothing new"):
+        search.fit(X, y)
+    assert {p["a"] for p in search.cv_results_["params"]} == {1, 100, 40_000}
+
+
+def test_a_clone_knows_its_values_again():
+    folds = KFold(3, shuffle=True, random_state=0)
+    calibrated = CalibratedClassifierCV(LogisticRegression(tol=1e-2), cv=folds)
+    search = BayesSearch(
+        calibrated,
+        {"cv": [KFold(4), folds], "estimator__C": Real(0.01, 10, log=True)},
+        n_iter=4,
+        cv=2,
+        random_state=0,
+        initial_candidates=[{"cv": folds, "estimator__C": 0.5}],
+    )
+    params = [repr(p) for p in search.fit(X, y).cv_results_["params"]]
+    again = clone(search).fit(X, y).cv_results_["params"]
+    assert [repr(p) for p in again] == params
+    assert params[1] == repr({"cv": folds, "estimator__C": 1.0})
+
+
+def test_branches_that_differ_in_type_are_kept_apart():
+    space = [{"a": Real(0.1, 3.0)}, {"a": Integer(1, 3)}]
+    search = BayesSearch(
+        TellsTypes(a=1), space, n_iter=9, cv=2, random_state=0, max_pending=1
+    ).fit(X, y)
+    params = search.cv_results_["params"]
+    assert params[0] == {"a": 1}
+    assert type(params[0]["a"]) is int
+    whole = {p["a"] for p in params if type(p["a"]) is int}
+    assert whole == {1, 2, 3}
+    mean = search.surrogate_.predict([{"a": 2}, {"a": 2.0}])
+    assert mean[0] > mean[1] + 0.5
 
 
 def test_a_surrogate_of_ones_own():

@@ -545,6 +545,28 @@ def test_predictions_follow_the_scores(surrogate):
     assert_allclose(at_trials, [score(p) for p in told], atol=0.3)
 
 
+@each_predictor
+def test_failures_are_expected_to_be_bad(surrogate):
+    def score(params):
+        return np.nan if params["x"] > 0.6 else params["x"]
+
+    strategy, trials = run(PLANE, score, 30, surrogate=surrogate)
+    failed = [t.params for t in trials if t.params["x"] > 0.7]
+    good = [t.params for t in trials if 0.3 < t.params["x"] < 0.6]
+    assert min(len(failed), len(good)) > 1
+    predictor = strategy.predictor()
+    assert predictor.predict(failed).mean() < predictor.predict(good).mean() - 0.1
+
+
+def test_a_forest_is_uncertain_of_what_shares_a_leaf():
+    domain = ModelSpace(Space(PLANE)).domain
+    x = np.array([[0.4, 0.4], [0.41, 0.41]])
+    predict = SURROGATES["forest"]().predictor(domain, x, np.array([0.0, 1.0]))
+    mean, std = predict(x)
+    assert_allclose(mean, 0.5)
+    assert_allclose(std, 0.5)
+
+
 @pytest.mark.parametrize("surrogate", ["auto", "gp", "forest"])
 def test_a_predictor_can_be_pickled_before_and_after_use(surrogate):
     strategy, trials = run(MIXED, smooth, 8, surrogate=surrogate)

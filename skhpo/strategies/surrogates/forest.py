@@ -60,12 +60,16 @@ class ForestSurrogate:
         return pool[np.argsort(-values, kind="stable")]
 
     def predictor(self, domain, x, losses):
-        """Predict losses by the mean and standard deviation over the trees."""
+        """Predict losses by the mean and standard deviation over the trees.
+
+        That within their leaves counts, too. A failure is as bad as the worst loss.
+        """
         finite = np.isfinite(losses)
-        return fit_forest(domain, x[finite], losses[finite], 0, min_std=0.0)
+        losses = np.where(finite, losses, losses[finite].max())
+        return fit_forest(domain, x, losses, 0, min_std=0.0, with_leaves=True)
 
 
-def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD):
+def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD, with_leaves=False):
     """Fit a forest.
 
     Parameters
@@ -80,6 +84,8 @@ def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD):
         Decides the trees.
     min_std : float, default=1e-3
         Least standard deviation, where all trees agree.
+    with_leaves : bool, default=False
+        Whether to add the mean variance of the losses that share a leaf.
 
     Returns
     -------
@@ -95,6 +101,11 @@ def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD):
     def predict(points):
         Z = domain.features(points).astype(np.float32)
         each = np.array([tree.predict(Z) for tree in forest.estimators_])
-        return each.mean(axis=0), np.maximum(each.std(axis=0), min_std)
+        variance = each.var(axis=0)
+        if with_leaves:
+            trees = [tree.tree_ for tree in forest.estimators_]
+            within = np.mean([tree.impurity[tree.apply(Z)] for tree in trees], axis=0)
+            variance += np.maximum(within, 0)  # rounding makes it negative
+        return each.mean(axis=0), np.maximum(np.sqrt(variance), min_std)
 
     return predict

@@ -26,6 +26,9 @@ N_FANTASIES = 32
 NOISE_SHARE = 0.25
 
 
+ACQUISITIONS = "alternate", "ei", "lcb"
+
+
 class GaussianProcessSurrogate:
     """A Gaussian process with a Matern-5/2 kernel, on transformed losses.
 
@@ -42,6 +45,11 @@ class GaussianProcessSurrogate:
     acquisition : {"alternate", "ei", "lcb"}, default="alternate"
         What a candidate has to be good at: expected improvement, the lower confidence
         bound, or each in turn.
+
+    Raises
+    ------
+    ValueError
+        If `acquisition` is none of these.
 
     Attributes
     ----------
@@ -60,6 +68,10 @@ class GaussianProcessSurrogate:
     predicts = True
 
     def __init__(self, acquisition="alternate"):
+        if acquisition not in ACQUISITIONS:
+            raise ValueError(
+                f"acquisition = {acquisition!r} must be one of {ACQUISITIONS}."
+            )
         self.acquisition = acquisition
         self.step = 0.0
         self._thetas = {}
@@ -124,8 +136,9 @@ class GaussianProcessSurrogate:
             v = mean[:, None] + std[:, None] * nodes
             # Beyond what was seen the inverse may grow without bound: it goes on along
             # its tangent below the best loss, and not at all above the worst.
-            values = transform.inverse(np.clip(v, low, high))
-            values += slope * np.minimum(v - low, 0)
+            # Of a single loss nothing is known but the tangent.
+            beyond = v - low if low == high else np.minimum(v - low, 0)
+            values = transform.inverse(np.clip(v, low, high)) + slope * beyond
             mean = values @ weights
             return mean, np.sqrt((values - mean[:, None]) ** 2 @ weights)
 
