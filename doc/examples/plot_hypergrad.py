@@ -62,8 +62,8 @@ for name, search in searches.items():
 # %%
 # Contours are the loss, colours the accuracy; the crosses mark the candidates with the
 # best accuracy. The loss has kinks where samples become support vectors or cease to be,
-# most of all where ``C`` is large. The first descent from afar ends in a dent there, and
-# the second, on the other side, lower. Around that end a few points are tried.
+# most of all where ``C`` is large. There the first descent from afar ends in a dent.
+# The second one, on the other side, ends lower; a few points around that end are tried.
 
 figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
 image = ax.pcolormesh(

@@ -242,7 +242,6 @@ class BaseSearch(BaseSearchCV):
         TypeError
             If a value of the space has the wrong type.
         """
-        self._forget()
         scorer, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
         params = check_method_params(X, params=params)
@@ -329,6 +328,7 @@ class BaseSearch(BaseSearchCV):
                     race=race,
                 )
                 progress.close(outcome.reason)
+                self._forget()
                 self.search_time_ = time.perf_counter() - start
                 multimetric = isinstance(scorer, MultimetricScorer)
                 self.scorer_ = scorer._scorers if multimetric else scorer

@@ -106,8 +106,10 @@ class _Distribution(_Dimension):
         return list(map(_whole, values[self.dist.pmf(values) > 0].tolist()))
 
     @cached_property
-    def _reach(self):
-        """The least and the largest quantile."""
+    def reach(self):
+        """The quantiles that 0 and 1 stand for."""
+        if not self.ordinal:
+            return 0.0, 1.0
         low, high = self._support
         return (
             0.0 if self._is_likely(low) else _TAIL,
@@ -121,7 +123,7 @@ class _Distribution(_Dimension):
 
     def _decode(self, u):
         self._require("ppf")
-        least, largest = self._reach
+        least, largest = self.reach
         value = self.dist.ppf(least + (largest - least) * u)
         low, high = self._support
         value = _as_python(min(max(value, low), high))
@@ -139,7 +141,7 @@ class _Distribution(_Dimension):
             if share == 0:
                 return None
             u -= share / 2
-        least, largest = self._reach
+        least, largest = self.reach
         return min(max((u - least) / (largest - least), 0.0), 1.0)
 
     def _own(self, value):

@@ -25,6 +25,10 @@ class ForestSurrogate:
 
     predicts = True
 
+    def __repr__(self):
+        """Show what it is."""
+        return f"{type(self).__name__}()"
+
     def propose(self, domain, x, losses, pending, number, rng):
         """Rank points by expected improvement."""
         if not np.isfinite(losses).any():

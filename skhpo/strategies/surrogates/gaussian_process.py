@@ -78,6 +78,10 @@ class GaussianProcessSurrogate:
         self._chosen = None
         self._n_fitted = self._n_thorough = 0
 
+    def __repr__(self):
+        """Show what it was made with."""
+        return f"{type(self).__name__}(acquisition={self.acquisition!r})"
+
     def propose(self, domain, x, losses, pending, number, rng):
         """Rank points by the acquisition function."""
         if not np.isfinite(losses).any():
