@@ -13,9 +13,9 @@ from sklearn.datasets import make_regression
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.metrics import check_scoring, make_scorer
-from sklearn.model_selection import KFold, cross_val_score
+from sklearn.model_selection import KFold, RandomizedSearchCV, cross_val_score
 
-from skhpo import GridSearch, RandomSearch
+from skhpo import BayesSearch, GridSearch, RandomSearch
 from skhpo._engine import run
 from skhpo._evaluation.fit import Evaluator
 from skhpo._evaluation.splits import Splits
@@ -229,6 +229,18 @@ def test_an_error_of_a_fit_ends_the_search_when_asked_to(backend):
     )
     with joblib.parallel_config(backend), pytest.raises(ValueError, match="alpha"):
         search.fit(X, y)
+
+
+@pytest.mark.parametrize("cls", [RandomSearch, BayesSearch])
+def test_pre_dispatch_that_joblib_cannot_read_is_refused(cls):
+    search = cls(Ridge(), {"alpha": [1, 2]}, n_iter=2, pre_dispatch="x", n_jobs=2)
+    with pytest.raises((ValueError, SyntaxError, TypeError)) as theirs:
+        RandomizedSearchCV(
+            Ridge(), {"alpha": [1, 2]}, n_iter=2, pre_dispatch="x", n_jobs=2
+        ).fit(X, y)
+    with pytest.raises(type(theirs.value)) as ours:
+        search.fit(X, y)
+    assert str(ours.value) == str(theirs.value)
 
 
 @pytest.mark.parametrize("pre_dispatch", ["all", "2*n_jobs", 1, 5])

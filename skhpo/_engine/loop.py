@@ -5,7 +5,7 @@ import time
 from contextlib import nullcontext
 from typing import NamedTuple
 
-from joblib import effective_n_jobs
+from joblib import Parallel, effective_n_jobs
 from joblib.parallel import get_active_backend
 
 from skhpo._engine.executors import run_inline, run_parallel, run_watched
@@ -141,6 +141,8 @@ def run(
                 run_inline(schedule, evaluator)
             else:
                 if feeds_back or race is not None or pre_dispatch == "all":
+                    # It is not used, but joblib says if it is nonsense.
+                    Parallel(2, backend="threading", pre_dispatch=pre_dispatch)(())
                     pre_dispatch = "2*n_jobs"
                 run_parallel(schedule, evaluator, n_workers, pre_dispatch)
         except (KeyboardInterrupt, SystemExit) as exception:
