@@ -292,8 +292,6 @@ class BayesSearch(BaseSearch):
     def _keep(self, strategy):
         predictor = strategy.predictor()
         if predictor is not None:
-            if getattr(self.fidelity, "of_parameter", False):
-                predictor.resource = self.fidelity.resource
             self.surrogate_ = predictor
 
 

@@ -1,8 +1,9 @@
 """When two settings are the same."""
 
+import copyreg
 import hashlib
-import threading
 from functools import partial
+from types import BuiltinFunctionType, FunctionType
 
 import numpy as np
 import scipy.sparse
@@ -15,7 +16,7 @@ def candidate_key(params):
     Values are the same when they have the same type and value: 1, 1.0, True and NumPy's
     int64(1) differ. NaN equals NaN, 0.0 is not -0.0, and arrays, sparse matrices,
     lists, tuples, sets and dicts compare by content. Estimators compare by class and
-    parameters; objects that are nothing but their attributes, such as ``KFold(5)``, by
+    parameters; objects that are nothing but simple attributes, such as ``KFold(5)``, by
     class and attributes; functions and all other objects are equal to themselves only.
 
     Parameters
@@ -68,7 +69,7 @@ def _value_key(value):
         return kind, value.shape, tuple(map(_value_key, parts))
     if hasattr(value, "get_params") and not isinstance(value, type):
         return _estimator_key(value)
-    return _Identity(value)
+    return _Opaque(value)
 
 
 def _array_content(array):
@@ -84,7 +85,7 @@ def _estimator_key(estimator):
     own_clone = getattr(kind, "__sklearn_clone__", None)
     if own_clone not in (None, BaseEstimator.__sklearn_clone__):
         # FrozenEstimator and its like stay fitted when cloned: the fit counts too.
-        return _Identity(estimator)
+        return _Opaque(estimator)
     params = candidate_key(estimator.get_params(deep=False))
     # What clone carries along besides the parameters.
     output = getattr(estimator, "_sklearn_output_config", None)
@@ -92,24 +93,17 @@ def _estimator_key(estimator):
     return kind, params, _value_key(output), repr(requests)
 
 
-class _Identity:
-    """Make any object hashable; equal to itself, and to what has the same content."""
+class _Opaque:
+    """Make any object hashable; equal to itself, and to one with the same content."""
 
     __slots__ = ("content", "value")
 
     def __init__(self, value):
         self.value = value
-        self.content = None
-        # One that holds itself would have no end.
-        if not any(value is other for other in _open.values):
-            _open.values.append(value)
-            try:
-                self.content = _content(value)
-            finally:
-                _open.values.pop()
+        self.content = _content(value)
 
     def __eq__(self, other):
-        if not isinstance(other, _Identity):
+        if not isinstance(other, _Opaque):
             return False
         if self.value is other.value:
             return True
@@ -117,37 +111,43 @@ class _Identity:
         return is_known and self.content == other.content
 
     def __hash__(self):
-        # Its content may have changed since.
+        # An object stays equal to itself when it changes.
         return id(type(self.value) if self.content is not None else self.value)
 
 
 def _content(value):
-    """Return the key of all that an object is made of; None if that is not known."""
+    """Return the key of the attributes of an object that is nothing else, or None.
+
+    Attributes that are objects themselves are not looked into.
+    """
     kind = type(value)
     if kind is partial:
-        return _value_key((value.func, value.args, value.keywords))
-    if not hasattr(value, "__dict__") or isinstance(value, type):
+        parts = [value.func, *value.args, *value.keywords.values()]
+        is_known = all(map(_is_simple, parts)) and not vars(value)
+        key = value.func, value.args, value.keywords
+        return _value_key(key) if is_known else None
+    if any(getattr(kind, name) is not getattr(object, name) for name in _PICKLING):
         return None
-    bases = kind.__mro__[:-1]
-    is_plain = (
-        all(base.__flags__ & _OF_PYTHON for base in bases)
-        and not any(vars(base).get("__slots__") for base in bases)
-        and all(getattr(kind, name) is getattr(object, name) for name in _PICKLING)
-        and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
-    )
-    return _value_key(vars(value)) if is_plain else None
+    if getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None):
+        return None
+    try:
+        made, args, state, *_ = value.__reduce_ex__(4)
+    except TypeError:  # it holds what cannot be copied
+        return None
+    if made is not copyreg.__newobj__ or args != (kind,) or type(state) is not dict:
+        return None
+    return _value_key(state) if all(map(_is_simple, state.values())) else None
 
 
-class _Open(threading.local):
-    """Objects whose content is being read."""
+def _is_simple(value):
+    """Tell whether a value, or all in a list of them, is as good as any copy of it."""
+    if type(value) in (list, tuple):
+        return all(type(each) in _SIMPLE for each in value)
+    if type(value) is np.ndarray:
+        return not value.dtype.hasobject
+    return type(value) in _SIMPLE or isinstance(value, (np.generic, type))
 
-    def __init__(self):
-        self.values = []
 
-
-_open = _Open()
-# Of types that a class statement has made.
-_OF_PYTHON = 1 << 9
-# Whoever overrides one of these is more than its attributes.
 _PICKLING = "__reduce__", "__reduce_ex__"
 _HASHED_BY_VALUE = frozenset([int, str, bool, bytes, range, type(None)])
+_SIMPLE = _HASHED_BY_VALUE | {float, complex, FunctionType, BuiltinFunctionType}

@@ -256,8 +256,8 @@ class Space:
         ndarray of shape (n_dims,)
             Coordinates in [0, 1]: for a value from finitely many, the middle of its
             cell. Coordinates that are not active are NaN. If ``params`` lie in
-            several branches, the first counts that gives values of their types, else
-            the first.
+            several branches, that counts which gives the most values with their types,
+            the first of equals.
 
         Raises
         ------
@@ -266,7 +266,7 @@ class Space:
         ValueError
             If ``params`` lie in no branch.
         """
-        reason, found = None, None
+        reason, found, least = None, None, np.inf
         for number, axes in enumerate(self._axes):
             if params.keys() != self.branches[number].keys():
                 continue
@@ -279,10 +279,12 @@ class Space:
             except (TypeError, ValueError) as error:
                 reason = reason or type(error)(f"params[{name!r}]: {error}")
                 continue
-            if len(self.branches) == 1 or _have_types(params, self.branches[number]):
+            if len(self.branches) == 1:
                 return point
             # 1 is in Real(0.1, 1), but another branch may have it as an integer.
-            found = point if found is None else found
+            n_others = _n_other_types(params, self.branches[number])
+            if n_others < least:
+                found, least = point, n_others
         if found is not None:
             return found
         if reason is not None:
@@ -322,13 +324,30 @@ class Space:
             If ``params`` lie in no branch.
         """
         point = self.point(params)
-        number = 0
-        if len(self.branches) > 1:
-            number = self._value_at(point, 0, self.coordinates[0].dimension)
-        branch = self.branches[number]
+        branch = self._branch_at(point)
         own = {name: branch[name].own(params[name]) for name in branch}
         point.flags.writeable = False
         return Candidate(own, point=point, key=candidate_key(own))
+
+    def branch_of(self, params):
+        """Give the branch that a setting lies in.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Values for all the names of a branch.
+
+        Returns
+        -------
+        dict of str to dimension
+            One of :attr:`branches`.
+        """
+        return self._branch_at(self.point(params))
+
+    def _branch_at(self, point):
+        if len(self.branches) == 1:
+            return self.branches[0]
+        return self.branches[self._value_at(point, 0, self.coordinates[0].dimension)]
 
     def nearest(self, params):
         """Give a setting that keeps as many of these values as possible.
@@ -365,13 +384,15 @@ class Space:
                 best, best_share = setting, share
         return best
 
-    def candidate(self, point):
+    def candidate(self, point, *, with_tails=False):
         """Make the candidate that lies at a point of the unit cube.
 
         Parameters
         ----------
         point : array-like of shape (n_dims,)
             Coordinates in [0, 1].
+        with_tails : bool, default=False
+            Whether coordinates are quantiles of the whole distributions.
 
         Returns
         -------
@@ -380,7 +401,7 @@ class Space:
             ``point`` whose coordinates are NaN where not active.
         """
         point = self._check_point(point)
-        params, axes = self._decode(point)
+        params, axes = self._decode(point, with_tails)
         active = np.full(self.n_dims, np.nan)
         active[axes] = point[axes]
         active.flags.writeable = False
@@ -395,7 +416,7 @@ class Space:
             )
         return point
 
-    def _decode(self, point):
+    def _decode(self, point, with_tails=False):
         """Return the params at a point and the list of active axes."""
         active, number = [], 0
         if len(self.branches) > 1:
@@ -404,15 +425,16 @@ class Space:
         params = {}
         for name, dimension, axis in self._axes[number]:
             active.append(axis)
-            params[name] = self._value_at(point, axis, dimension)
+            params[name] = self._value_at(point, axis, dimension, with_tails)
         return params, active
 
-    def _value_at(self, point, axis, dimension):
+    def _value_at(self, point, axis, dimension, with_tails=False):
         name = self.coordinates[axis].name or "the branch"
         if math.isnan(point[axis]):
             raise ValueError(f"point[{axis}] = nan, but {name!r} is active there.")
         try:
-            return dimension.from_unit(float(point[axis]))
+            decode = dimension.from_quantile if with_tails else dimension.from_unit
+            return decode(float(point[axis]))
         except TypeError as error:
             raise TypeError(f"{self.name}[{name!r}]: {error}") from error
 
@@ -461,12 +483,14 @@ def _read_branches(spec, name):
     return spec
 
 
-def _have_types(params, branch):
-    """Tell whether a branch would give these values with the types that they have."""
-    return all(
-        type(dimension.own(value)) in (type(value), type(_as_python(value)))
-        for value, dimension in ((params[name], d) for name, d in branch.items())
-    )
+def _n_other_types(params, branch):
+    """Count the values that a branch gives with another type; NumPy's count half."""
+    n = 0.0
+    for name, dimension in branch.items():
+        kind, value = type(dimension.own(params[name])), params[name]
+        if kind is not type(value):
+            n += 0.5 if kind is type(_as_python(value)) else 1.0
+    return n
 
 
 def _drawn_from(value, dimension):

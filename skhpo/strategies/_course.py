@@ -105,6 +105,7 @@ class Descent:
         self._fixed = fixed
         self._axes = axes
         self._max_rows = n_rows
+        self._may_poll = may_poll
         self._left_out, self._spread, self._given = left_out, spread, given
         self._look = None  # gives derivatives at other places, where that takes no fits
         self._lowest = np.inf, None, None  # loss, place, and setting, rows or not
@@ -265,7 +266,7 @@ class Descent:
             text = _NOT_CONFIRMED.format(self._next.params, looked, f)
             warnings.warn(text, RuntimeWarning, stacklevel=2)
         self._look = self._strategy.look_from = self._reason = None
-        self._search = descend(self.best)
+        self._search = descend(self.best, may_poll=self._may_poll)
         self._u = next(self._search)
         self._next = self.candidate
 

@@ -5,7 +5,6 @@ import reprlib
 import warnings
 from bisect import bisect
 from collections.abc import Sequence
-from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
 
@@ -22,6 +21,8 @@ MIN_START = 5
 # Where the surrogate has nothing new to offer, so many points are drawn at random. If
 # they are all known, too, and the space cannot be listed, it counts as exhausted.
 MAX_REPEATS = 10_000
+# In the list of a long distribution with gaps no wider one is looked across.
+MAX_GAP = 1000
 
 # A point so near to a known one, in every column, tells next to nothing new; among so
 # many of the most promising points another is preferred.
@@ -299,10 +300,17 @@ class BayesStrategy:
 
 def _listed(space):
     """Yield the candidates of a finite space one after another."""
+    n_gaps = 0
     for params in space.grid():
-        # Long distributions are listed with their gaps.
-        with suppress(ValueError):
-            yield space.setting(params)
+        try:
+            candidate = space.setting(params)
+        except ValueError:
+            n_gaps += 1
+            if n_gaps == MAX_GAP:
+                return
+        else:
+            n_gaps = 0
+            yield candidate
 
 
 def _far_first(ranked, known):
@@ -329,15 +337,16 @@ class Predictor:
     Attributes
     ----------
     resource : str or None
-        A hyperparameter of which there was more or less, if any. Predictions are for
+        The resource of the `fidelity`, if that is a hyperparameter. Predictions are for
         all of it, whatever a setting says.
     """
+
+    resource = None
 
     def __init__(self, model_space, surrogate, x, losses):
         self._model_space = model_space
         self._surrogate = surrogate
         self._told = x, losses
-        self.resource = None
 
     def __repr__(self):
         """Show the kind of model, and the number of trials it knows."""

@@ -240,11 +240,10 @@ class GradientStrategy:
         return [names for names in groups if len(names) > 1]
 
     def _from(self, fixed, axes, n_rows, begun=None):
-        """Yield a descent from the current values, another if it ends at a bound.
+        """Yield a descent from the current values, another unless it converges.
 
-        Around a kink there may be something lower. Of two descents, only the one that
-        ends lower looks there. Each is added to those that have begun, if there is a
-        list of them.
+        Of two descents only the one that ends lower looks around its end, if that is a
+        kink. Each is added to those that have begun, if there is a list of them.
 
         Returns
         -------
@@ -273,10 +272,12 @@ class GradientStrategy:
         yield again
         if again.loss < descent.loss:
             better = again
-        elif descent.reason == KINK:
+        elif descent.reason == KINK and n_rows > again.n_rows:
             better = descent.onward(axes, n_rows - again.n_rows, at_kink=True)
             begun.append(better)
             yield better
+            if better.candidate is None:
+                return descent
         else:
             return descent
         self._reason = better.reason or self._reason
@@ -363,7 +364,7 @@ class GradientStrategy:
                 self._reason = self._model.exhausted_reason
                 return
             params = candidates[0].params
-            branch = next(b for b in self.space.branches if _holds(b, params))
+            branch = self.space.branch_of(params)
             free = [name for name in params if branch[name].continuous]
             fixed = {name: v for name, v in params.items() if name not in free}
             smooth = self._smooth_names(params, free)
@@ -435,15 +436,3 @@ def _min_rows(names):
 
 def _middle(branch, names):
     return {name: branch[name].from_unit(0.5) for name in names}
-
-
-def _holds(branch, params):
-    """Tell whether a setting lies in a branch."""
-    if branch.keys() != params.keys():
-        return False
-    try:
-        for name, dimension in branch.items():
-            dimension.to_unit(params[name])
-    except ValueError:
-        return False
-    return True

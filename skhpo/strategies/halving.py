@@ -123,7 +123,10 @@ class HalvingStrategy:
 
     def predictor(self):
         """Give what the other strategy has learnt; see there."""
-        return self._strategy.predictor()
+        predictor = self._strategy.predictor()
+        if predictor is not None:
+            predictor.resource = self._parameter
+        return predictor
 
     def _in_order(self):
         """Divide the rungs into parts, in the order of their evaluation.

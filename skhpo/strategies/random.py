@@ -137,11 +137,9 @@ def _sobol_candidates(space, n_iter, rng):
         yield space.candidate(points[0])
         return
     sobol = qmc.Sobol(space.n_dims, scramble=True, seed=seed)
-    # These are draws, and a distribution is drawn from as a whole.
-    low, high = np.transpose([axis.dimension.reach for axis in space.coordinates])
     # Powers of two keep the sequence balanced, and the rest is drawn on demand.
     exponent = max(n_iter - 1, 1).bit_length()
     while True:
         for point in sobol.random_base2(exponent):
-            yield space.candidate(np.clip((point - low) / (high - low), 0, 1))
+            yield space.candidate(point, with_tails=True)
         exponent = int(sobol.num_generated).bit_length() - 1

@@ -439,7 +439,9 @@ def test_the_tails_of_distributions_end_no_search(dist):
     assert dist.cdf(min(tried)) > 5e-4 < dist.sf(max(tried))
 
 
-def test_a_long_distribution_with_gaps_is_tried_whole():
+def test_a_long_distribution_with_gaps_is_tried_whole(monkeypatch):
+    monkeypatch.setattr("skhpo.strategies.bayes.MAX_REPEATS", 500)
+
     class Squares(rv_discrete):
         def _pmf(self, k):
             return np.isin(k, [1, 100, 40_000]) / 3

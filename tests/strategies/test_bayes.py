@@ -558,6 +558,18 @@ def test_failures_are_expected_to_be_bad(surrogate):
     assert predictor.predict(failed).mean() < predictor.predict(good).mean() - 0.1
 
 
+@each_predictor
+def test_failures_are_worse_than_scores_that_tie(surrogate):
+    def score(params):
+        return np.nan if params["x"] > 0.6 else 0.5
+
+    strategy, _ = run(PLANE, score, 20, surrogate=surrogate)
+    bad, good = strategy.predictor().predict(
+        [{"x": 0.9, "y": 0.5}, {"x": 0.2, "y": 0.5}]
+    )
+    assert bad < good - 0.02
+
+
 def test_a_forest_is_uncertain_of_what_shares_a_leaf():
     domain = ModelSpace(Space(PLANE)).domain
     x = np.array([[0.4, 0.4], [0.41, 0.41]])

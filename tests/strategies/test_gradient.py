@@ -360,6 +360,16 @@ def test_of_two_kinks_only_the_lower_is_looked_around(lower):
     assert np.abs(places[losses.argmin()] - tips[lower]).sum() < 0.02
 
 
+def test_a_proposal_is_descended_from_in_the_branch_of_its_types():
+    kinds = [*"abcdefghij"]
+    spec = [{"C": Real(0.1, 3.0), "kind": kinds}, {"C": Integer(1, 3), "kind": kinds}]
+    _, trials = search(spec, 12, current={"C": 1, "kind": "a"})
+    assert trials[0].params == {"C": 1, "kind": "a"}
+    assert type(trials[0].params["C"]) is int
+    # A whole number has no slope, so the next one is a proposal of the model.
+    assert trials[1].params["kind"] != "a" or type(trials[1].params["C"]) is int
+
+
 def test_a_space_that_is_exhausted_says_so():
     spec = [{"C": LOG}, {"kind": Categorical(["a", "b"])}]
     strategy, trials = search(spec, 50)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare, kstest
+from scipy.stats import chisquare, kstest, norm
 
 from skhpo import Integer, Real
 from skhpo.space import Space
@@ -49,3 +49,11 @@ def test_branches_are_equally_likely():
     params = draw([{"a": Real(0, 1)}, {"b": Real(0, 1)}, {"c": Real(0, 1)}])
     counts = [sum(name in p for p in params) for name in "abc"]
     assert chisquare(counts).pvalue > ERROR_RATE
+
+
+def test_a_sobol_design_draws_from_the_tails_too():
+    strategy = RandomStrategy(Space({"a": norm()}), 2048, 0, design="sobol")
+    u = norm.cdf([candidate.params["a"] for candidate in strategy.ask(2048)])
+    assert len(set(u)) == 2048
+    # One point in each of as many equal intervals.
+    assert sorted((2048 * u).astype(int)) == [*range(2048)]

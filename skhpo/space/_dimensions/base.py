@@ -28,7 +28,7 @@ class _Dimension:
     continuous : bool
         Whether the values are all the real numbers of a range.
     reach : tuple of float
-        The quantiles that 0 and 1 stand for; others of a distribution are left out.
+        The quantiles that 0 and 1 stand for; what lies outside is not proposed.
     """
 
     ordinal = True
@@ -93,6 +93,21 @@ class _Dimension:
         """
         return self._decode(min(max(float(u), 0.0), 1.0))
 
+    def from_quantile(self, u):
+        """Decode a number from [0, 1], tails of a distribution included.
+
+        Parameters
+        ----------
+        u : float
+            Share of what is drawn that is no larger.
+
+        Returns
+        -------
+        object
+            As :meth:`from_unit` gives it.
+        """
+        return self.from_unit(u)
+
     def to_unit(self, value):
         """Encode a value as a number in [0, 1].
 
@@ -104,7 +119,8 @@ class _Dimension:
         Returns
         -------
         float
-            Where the value lies: the middle of its cell if they are discrete.
+            Where the value lies: the middle of its cell if they are discrete. Those in
+            a tail of a distribution lie at its end.
 
         Raises
         ------

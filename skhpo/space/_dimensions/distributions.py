@@ -28,7 +28,8 @@ class _Distribution(_Dimension):
     """A frozen scipy.stats distribution, or any object with ``rvs``.
 
     Mapping to and from [0, 1] takes ``ppf`` and ``cdf``. It is cut at the quantiles
-    0.001 and 0.999, but for the ends of discrete distributions that are no tails.
+    0.001 and 0.999, but for ends of discrete distributions that are at least a
+    thousandth as likely as the median.
     """
 
     dist: object
@@ -95,8 +96,9 @@ class _Distribution(_Dimension):
             return None
         # A frozen one keeps the values it was made of inside.
         values = getattr(self.dist, "xk", None)
-        if values is None:
-            values = getattr(getattr(self.dist, "dist", None), "xk", None)
+        if values is None and hasattr(getattr(self.dist, "dist", None), "xk"):
+            values = np.asarray(self.dist.dist.xk)
+            values = values + (low - values.min())  # as loc shifts them
         if values is None:
             n_whole = int(high - low) + 1
             if n_whole > _MAX_ROWS_COUNTED:
@@ -122,9 +124,14 @@ class _Distribution(_Dimension):
         return self.dist.pmf(end) >= _TAIL * self.dist.pmf(self.dist.ppf(0.5))
 
     def _decode(self, u):
-        self._require("ppf")
         least, largest = self.reach
-        value = self.dist.ppf(least + (largest - least) * u)
+        return self.from_quantile(least + (largest - least) * u)
+
+    def from_quantile(self, u):
+        self._require("ppf")
+        value = self.dist.ppf(u)
+        if not math.isfinite(value):
+            value = self.dist.ppf(min(max(u, 2.0**-53), 1 - 2.0**-53))
         low, high = self._support
         value = _as_python(min(max(value, low), high))
         return _whole(value) if hasattr(self.dist, "pmf") else value

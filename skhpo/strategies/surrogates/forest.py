@@ -11,6 +11,7 @@ N_SPREAD = 1024
 N_CHANGED = 512
 _N_ROUNDS = 2
 _MIN_STD = 1e-3
+_FAILURE_MARGIN = 0.1
 
 
 class ForestSurrogate:
@@ -66,10 +67,13 @@ class ForestSurrogate:
     def predictor(self, domain, x, losses):
         """Predict losses by the mean and standard deviation over the trees.
 
-        That within their leaves counts, too. A failure is as bad as the worst loss.
+        The variance within leaves is added. A failure is a little worse than the worst
+        loss.
         """
         finite = np.isfinite(losses)
-        losses = np.where(finite, losses, losses[finite].max())
+        worst, width = losses[finite].max(), np.ptp(losses[finite])
+        worst += _FAILURE_MARGIN * (width or abs(worst) or 1.0)
+        losses = np.where(finite, losses, worst)
         return fit_forest(domain, x, losses, 0, min_std=0.0, with_leaves=True)
 
 
