@@ -668,7 +668,7 @@ def test_a_branch_that_has_the_types_of_the_values_goes_before_others():
     for value, branch in [(1, 0), (np.int64(1), 1), (3, 0)]:
         candidate = lists.setting({"a": value})
         assert type(candidate.params["a"]) is type(value)
-        assert lists.branch_of({"a": value}) is lists.branches[branch]
+        assert lists.branch_at(candidate.point) is lists.branches[branch]
     for C in (1, 1.0, 3):
         candidate = space.setting({"C": C})
         assert candidate.params == space.params(np.nan_to_num(candidate.point))

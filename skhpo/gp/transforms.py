@@ -133,19 +133,40 @@ def fit_output_transform(y, *, power=None):
         The transformed losses, failures a little worse than the worst success.
     """
     y = np.asarray(y, dtype=float)
-    finite = np.isfinite(y)
-    good = y[finite]
+    good = y[np.isfinite(y)]
     if len(good) == 0:
         return OutputTransform(0.0, 1.0, 1.0, 0.0, 1.0), np.zeros(len(y))
     middle, width = _robust_scale(good)
-    worst = good.max() + _FAILURE_MARGIN * width
-    c = _compress((np.where(finite, y, worst) - middle) / width)
+    c = _compress((_fill(y, width) - middle) / width)
     lam = _choose_power(c) if power is None else power
     psi = _yeo_johnson(c, lam)
     mean, std = psi.mean(), psi.std()
     if not std > 1e-12:
         std = 1.0
     return OutputTransform(middle, width, lam, mean, std), (psi - mean) / std
+
+
+def with_failures(y):
+    """Give failures a loss that is a little worse than the worst success.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Losses in the order of evaluation; NaN and infinite ones are failures, and at
+        least one is none.
+
+    Returns
+    -------
+    y : ndarray of shape (n,)
+        Finite losses.
+    """
+    _, width = _robust_scale(y[np.isfinite(y)])
+    return _fill(y, width)
+
+
+def _fill(y, width):
+    finite = np.isfinite(y)
+    return np.where(finite, y, y[finite].max() + _FAILURE_MARGIN * width)
 
 
 def _robust_scale(y):

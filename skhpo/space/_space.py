@@ -324,30 +324,10 @@ class Space:
             If ``params`` lie in no branch.
         """
         point = self.point(params)
-        branch = self._branch_at(point)
+        branch = self.branch_at(point)
         own = {name: branch[name].own(params[name]) for name in branch}
         point.flags.writeable = False
         return Candidate(own, point=point, key=candidate_key(own))
-
-    def branch_of(self, params):
-        """Give the branch that a setting lies in.
-
-        Parameters
-        ----------
-        params : dict of str to object
-            Values for all the names of a branch.
-
-        Returns
-        -------
-        dict of str to dimension
-            One of :attr:`branches`.
-        """
-        return self._branch_at(self.point(params))
-
-    def _branch_at(self, point):
-        if len(self.branches) == 1:
-            return self.branches[0]
-        return self.branches[self._value_at(point, 0, self.coordinates[0].dimension)]
 
     def nearest(self, params):
         """Give a setting that keeps as many of these values as possible.
@@ -407,6 +387,26 @@ class Space:
         active.flags.writeable = False
         return Candidate(params, point=active, key=candidate_key(params))
 
+    def branch_at(self, point):
+        """Tell which branch a point of the unit cube is in.
+
+        Parameters
+        ----------
+        point : ndarray of shape (n_dims,)
+            As candidates have it.
+
+        Returns
+        -------
+        dict of str to dimension
+            One of :attr:`branches`.
+        """
+        return self.branches[self._number_at(point)]
+
+    def _number_at(self, point):
+        if len(self.branches) == 1:
+            return 0
+        return self._value_at(point, 0, self.coordinates[0].dimension)
+
     def _check_point(self, point):
         point = np.asarray(point, dtype=float)
         if point.shape != (self.n_dims,):
@@ -418,12 +418,9 @@ class Space:
 
     def _decode(self, point, with_tails=False):
         """Return the params at a point and the list of active axes."""
-        active, number = [], 0
-        if len(self.branches) > 1:
-            active.append(0)
-            number = self._value_at(point, 0, self.coordinates[0].dimension)
+        active = [0] if len(self.branches) > 1 else []
         params = {}
-        for name, dimension, axis in self._axes[number]:
+        for name, dimension, axis in self._axes[self._number_at(point)]:
             active.append(axis)
             params[name] = self._value_at(point, axis, dimension, with_tails)
         return params, active
@@ -487,7 +484,8 @@ def _n_other_types(params, branch):
     """Count the values that a branch gives with another type; NumPy's count half."""
     n = 0.0
     for name, dimension in branch.items():
-        kind, value = type(dimension.own(params[name])), params[name]
+        value = params[name]
+        kind = type(dimension._own(value))
         if kind is not type(value):
             n += 0.5 if kind is type(_as_python(value)) else 1.0
     return n

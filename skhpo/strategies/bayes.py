@@ -21,8 +21,8 @@ MIN_START = 5
 # Where the surrogate has nothing new to offer, so many points are drawn at random. If
 # they are all known, too, and the space cannot be listed, it counts as exhausted.
 MAX_REPEATS = 10_000
-# In the list of a long distribution with gaps no wider one is looked across.
-MAX_GAP = 1000
+# So many rows of a grid in a row may be gaps of a long distribution; then it ends.
+MAX_SKIPPED = 1000
 
 # A point so near to a known one, in every column, tells next to nothing new; among so
 # many of the most promising points another is preferred.
@@ -300,16 +300,16 @@ class BayesStrategy:
 
 def _listed(space):
     """Yield the candidates of a finite space one after another."""
-    n_gaps = 0
+    n_skipped = 0
     for params in space.grid():
         try:
             candidate = space.setting(params)
         except ValueError:
-            n_gaps += 1
-            if n_gaps == MAX_GAP:
+            n_skipped += 1
+            if n_skipped == MAX_SKIPPED:
                 return
         else:
-            n_gaps = 0
+            n_skipped = 0
             yield candidate
 
 

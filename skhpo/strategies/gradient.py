@@ -364,7 +364,7 @@ class GradientStrategy:
                 self._reason = self._model.exhausted_reason
                 return
             params = candidates[0].params
-            branch = self.space.branch_of(params)
+            branch = self.space.branch_at(candidates[0].point)
             free = [name for name in params if branch[name].continuous]
             fixed = {name: v for name, v in params.items() if name not in free}
             smooth = self._smooth_names(params, free)

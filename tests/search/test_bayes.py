@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skhpo import BayesSearch, Categorical, Integer, Real
 from skhpo.fidelity import Hyperband
-from skhpo.strategies.surrogates import ForestSurrogate, GaussianProcessSurrogate
+from skhpo.strategies.surrogates import GaussianProcessSurrogate
 
 X, y = load_iris(return_X_y=True)
 SPACE = {"C": Real(1e-3, 1e3, log=True), "gamma": loguniform(1e-5, 10)}
@@ -346,7 +346,6 @@ def test_a_single_trial_is_what_is_expected_there():
 def test_a_search_shows_its_surrogate():
     search = BayesSearch(SVC(), SPACE, surrogate=GaussianProcessSurrogate("ei"))
     assert "surrogate=GaussianProcessSurrogate(acquisition='ei')" in repr(search)
-    assert repr(ForestSurrogate()) == "ForestSurrogate()"
 
 
 def test_an_unknown_acquisition_is_refused():

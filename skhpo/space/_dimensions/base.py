@@ -27,13 +27,10 @@ class _Dimension:
         Whether the values are numbers and [0, 1] follows their order.
     continuous : bool
         Whether the values are all the real numbers of a range.
-    reach : tuple of float
-        The quantiles that 0 and 1 stand for; what lies outside is not proposed.
     """
 
     ordinal = True
     continuous = False
-    reach = 0.0, 1.0
     _values = None
 
     @property

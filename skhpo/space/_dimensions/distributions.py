@@ -108,10 +108,8 @@ class _Distribution(_Dimension):
         return list(map(_whole, values[self.dist.pmf(values) > 0].tolist()))
 
     @cached_property
-    def reach(self):
-        """The quantiles that 0 and 1 stand for."""
-        if not self.ordinal:
-            return 0.0, 1.0
+    def _reach(self):
+        """The quantiles that 0 and 1 stand for; what lies outside is not proposed."""
         low, high = self._support
         return (
             0.0 if self._is_likely(low) else _TAIL,
@@ -119,12 +117,13 @@ class _Distribution(_Dimension):
         )
 
     def _is_likely(self, end):
-        if not hasattr(self.dist, "pmf") or not math.isfinite(end):
+        if self.continuous or not math.isfinite(end):
             return False
         return self.dist.pmf(end) >= _TAIL * self.dist.pmf(self.dist.ppf(0.5))
 
     def _decode(self, u):
-        least, largest = self.reach
+        self._require("ppf")
+        least, largest = self._reach
         return self.from_quantile(least + (largest - least) * u)
 
     def from_quantile(self, u):
@@ -138,6 +137,7 @@ class _Distribution(_Dimension):
 
     def _encode(self, value):
         self._require("cdf")
+        self._require("ppf")
         low, high = self._support
         if not (_is_number(value) and low <= value <= high and math.isfinite(value)):
             return None
@@ -148,7 +148,7 @@ class _Distribution(_Dimension):
             if share == 0:
                 return None
             u -= share / 2
-        least, largest = self.reach
+        least, largest = self._reach
         return min(max((u - least) / (largest - least), 0.0), 1.0)
 
     def _own(self, value):

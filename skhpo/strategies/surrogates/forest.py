@@ -4,14 +4,13 @@ import numpy as np
 
 from skhpo.gp.acquisition import log_expected_improvement
 from skhpo.gp.maximize import change, spread_points
-from skhpo.gp.transforms import fit_output_transform
+from skhpo.gp.transforms import fit_output_transform, with_failures
 
 N_TREES = 50
 N_SPREAD = 1024
 N_CHANGED = 512
 _N_ROUNDS = 2
 _MIN_STD = 1e-3
-_FAILURE_MARGIN = 0.1
 
 
 class ForestSurrogate:
@@ -25,10 +24,6 @@ class ForestSurrogate:
     """
 
     predicts = True
-
-    def __repr__(self):
-        """Show what it is."""
-        return f"{type(self).__name__}()"
 
     def propose(self, domain, x, losses, pending, number, rng):
         """Rank points by expected improvement."""
@@ -70,11 +65,8 @@ class ForestSurrogate:
         The variance within leaves is added. A failure is a little worse than the worst
         loss.
         """
-        finite = np.isfinite(losses)
-        worst, width = losses[finite].max(), np.ptp(losses[finite])
-        worst += _FAILURE_MARGIN * (width or abs(worst) or 1.0)
-        losses = np.where(finite, losses, worst)
-        return fit_forest(domain, x, losses, 0, min_std=0.0, with_leaves=True)
+        v = with_failures(losses)
+        return fit_forest(domain, x, v, 0, min_std=0.0, with_leaves=True)
 
 
 def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD, with_leaves=False):

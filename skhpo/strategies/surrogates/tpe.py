@@ -47,10 +47,6 @@ class TPESurrogate:
 
     predicts = False
 
-    def __repr__(self):
-        """Show what it is."""
-        return f"{type(self).__name__}()"
-
     def propose(self, domain, x, losses, pending, number, rng):
         """Draw points where good candidates are dense, and rank them by l / g."""
         n = len(x)
