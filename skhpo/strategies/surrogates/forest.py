@@ -65,11 +65,10 @@ class ForestSurrogate:
         The variance within leaves is added. A failure is a little worse than the worst
         loss.
         """
-        v = with_failures(losses)
-        return fit_forest(domain, x, v, 0, min_std=0.0, with_leaves=True)
+        return fit_forest(domain, x, with_failures(losses), 0, with_leaves=True)
 
 
-def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD, with_leaves=False):
+def fit_forest(domain, x, v, seed, *, with_leaves=False):
     """Fit a forest.
 
     Parameters
@@ -82,10 +81,9 @@ def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD, with_leaves=False):
         Losses.
     seed : int
         Decides the trees.
-    min_std : float, default=1e-3
-        Least standard deviation, where all trees agree.
     with_leaves : bool, default=False
-        Whether to add the mean variance of the losses that share a leaf.
+        Whether to add the mean variance of the losses that share a leaf. Otherwise the
+        standard deviation is at least 1e-3, where all trees agree.
 
     Returns
     -------
@@ -101,11 +99,13 @@ def fit_forest(domain, x, v, seed, *, min_std=_MIN_STD, with_leaves=False):
     def predict(points):
         Z = domain.features(points).astype(np.float32)
         each = np.array([tree.predict(Z) for tree in forest.estimators_])
-        variance = each.var(axis=0)
-        if with_leaves:
-            trees = [tree.tree_ for tree in forest.estimators_]
-            within = np.mean([tree.impurity[tree.apply(Z)] for tree in trees], axis=0)
-            variance += np.maximum(within, 0)  # rounding makes it negative
-        return each.mean(axis=0), np.maximum(np.sqrt(variance), min_std)
+        mean, variance = each.mean(axis=0), each.var(axis=0)
+        if not with_leaves:
+            return mean, np.maximum(np.sqrt(variance), _MIN_STD)
+        trees = [tree.tree_ for tree in forest.estimators_]
+        within = np.mean([tree.impurity[tree.apply(Z)] for tree in trees], axis=0)
+        return mean, np.sqrt(
+            variance + np.maximum(within, 0)
+        )  # rounding may make it < 0
 
     return predict
