@@ -204,7 +204,7 @@ class Evaluator:
         )
         error, stop, derivative = None, False, None
         watchers = [] if unit.context is None else watch_callbacks(unit.context)
-        slopes = unit.slopes or not cannot_write(estimator)
+        slopes = unit.slopes or not self._leaves_data_alone(estimator, unit)
         try:
             estimator, train, test, before = self._strip(estimator, train, test, unit)
             grown = self._go_on(unit, estimator, train)

@@ -28,18 +28,19 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
     Returns
     -------
     look : callable or None
-        ``look(values)`` gives a derivative for each split at other values of some
-        parameters that can be differentiated; None where there is no solution to be
-        found, and none of them after the deadline. None if it would take fits.
+        ``look(values, n_splits=None)`` gives a derivative for each of the first splits
+        at other values of some parameters that can be differentiated; None where there
+        is no solution to be found, and none of them after the deadline. None if it
+        would take fits.
     """
     if any(d is None or d.solution is None for d in derivatives):
         return None
+    candidate = evaluator.candidate(params)
+    if not cannot_write(candidate):
+        return None  # its fits may see other data than it is given here
     paths, n_bytes = [], 0
     for split, derivative in enumerate(derivatives):
-        parts = _parts(evaluator, params, split)
-        if parts is None:
-            return None
-        model, train, test, before = parts
+        model, train, test, before = _parts(evaluator, candidate, split)
         n_bytes += n_bytes_of(train.X) + n_bytes_of(test.X)
         if n_bytes > MAX_LOOKED_BYTES:
             return None
@@ -51,11 +52,13 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
         n_bytes += path.n_bytes
         if n_bytes > MAX_LOOKED_BYTES:
             return None
+        if paths:
+            path.guide = paths[0][1]
         paths.append((before, path))
 
-    def look(values):
+    def look(values, n_splits=None):
         found = []
-        for before, path in paths:
+        for before, path in paths[:n_splits]:
             if deadline is not None and time.monotonic() >= deadline:
                 return []
             own = {name.removeprefix(before): v for name, v in values.items()}
@@ -93,7 +96,8 @@ def complete(evaluator, params, derivatives, *, deadline=None):
         if deadline is not None and time.monotonic() >= deadline:
             return None
         if derivative is not None and derivative.solution and not derivative.slopes:
-            model, train, test, before = _parts(evaluator, params, split)
+            candidate = evaluator.candidate(params)
+            model, train, test, before = _parts(evaluator, candidate, split)
             derivative = evaluator.differentiate.at_solution(
                 model, train, test, before, derivative.solution
             )
@@ -101,20 +105,14 @@ def complete(evaluator, params, derivatives, *, deadline=None):
     return found
 
 
-def _parts(evaluator, params, split):
-    """Give a model, not fitted, the parts of a split, and what stands before it.
-
-    None where its fits may see other data than it is given here.
-    """
-    model = evaluator.candidate(params)
-    if not cannot_write(model):
-        return None
-    share = evaluator.splits.may_share(model) and evaluator.scorer_cannot_write
-    train = evaluator.splits.train((split, 1.0), model, share=share)
-    test = evaluator.splits.test((split, 1.0), model, share=share)
+def _parts(evaluator, candidate, split):
+    """Give a model, not fitted, the parts of a split, and what stands before it."""
+    share = evaluator.splits.may_share(candidate) and evaluator.scorer_cannot_write
+    train = evaluator.splits.train((split, 1.0), candidate, share=share)
+    test = evaluator.splits.test((split, 1.0), candidate, share=share)
     if evaluator.prefix is None:
-        return model, train, test, ""
-    stripped = evaluator.prefix.features(split, model, train, test)
+        return candidate, train, test, ""
+    stripped = evaluator.prefix.features(split, candidate, train, test)
     if stripped is None:
-        return model, train, test, ""
+        return candidate, train, test, ""
     return *stripped, evaluator.prefix.before

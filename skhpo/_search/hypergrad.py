@@ -203,7 +203,8 @@ class HypergradSearch(BaseSearch):
     of the equations' exact solution, polished by Newton steps from the fitted one, so
     it may differ from the score of a fit that was stopped early. A row that only
     confirms what was seen between rows has the loss of the fit itself, and no slopes,
-    unless it was stopped early.
+    unless it was stopped early; so has the first one, if it is far from where the
+    search goes on with all splits.
 
     Between rows, ridge, lasso, elastic net, generalised linear models, logistic
     regression with an l2 penalty and linear support vector machines with squared losses

@@ -54,6 +54,7 @@ class RidgeEquations(Linear):
     """Ridge, with one penalty for all targets."""
 
     _quadratic = True
+    _factor = None  # at these parameters, where it is known
 
     @staticmethod
     def names(estimator):
@@ -74,7 +75,11 @@ class RidgeEquations(Linear):
             return None if self._kept else other
         other.w = solve(other, w, self.rhs, factor, _EXACT)
         other.polished = False  # it is the solution
+        other._factor = factor
         return other
+
+    def factor(self, w):
+        return super().factor(w) if self._factor is None else self._factor
 
 
 class RidgeClassifierEquations(RidgeEquations):

@@ -21,6 +21,7 @@ well, each solution begins at the one before, and slopes are those of the Lagran
 
 from abc import ABC, abstractmethod
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -86,10 +87,32 @@ def along(function, X, tangent, scale):
     return float(ends[0] - ends[1]) / (2 * step)
 
 
+class _Known(NamedTuple):
+    """What a path has found at a place.
+
+    Parameters
+    ----------
+    place : ndarray of shape (d,)
+        Logarithms of the values.
+    w : ndarray of shape (m,)
+        The solution.
+    tangents : list of ndarray of shape (m,)
+        Its derivatives by the logarithms.
+    derivative : Derivative
+        What it told.
+    """
+
+    place: np.ndarray
+    w: np.ndarray
+    tangents: list
+    derivative: Derivative
+
+
 class Solutions(ABC):
     """Solutions on one split, as hyperparameters move."""
 
     n_bytes = 0  # what is kept, beside what it was given
+    guide = None  # solutions on another split, to begin near
 
     def at(self, values):
         """Solve at other values of the hyperparameters.
@@ -138,16 +161,21 @@ class Path(Solutions):
         self._names = names
         self._X, self._X_new = X, X_new
         self._held_out = held_out
-        self._known = []  # place, w, tangents by the logarithms of values
+        self._start = self._place(params)
+        self._known = []
 
     def _at(self, values):
         params = {**self._params, **values}
         place = self._place(params)
+        for known in self._known:
+            if np.array_equal(known.place, place):
+                return known.derivative
         equations = self._equations.at(params, self._guess(place))
         if equations is None:
             return None
-        # The first one is exact, however loose the fit is that it begins at.
-        tol = _TOL if self._known else None
+        # At the fit it is exact, however loose that is.
+        is_first = not self._known and np.array_equal(place, self._start)
+        tol = None if is_first else _TOL
         w, factor, converged = polish(equations, params, self._X, tol)
         if not (converged and np.isfinite(w).all()):
             return None
@@ -164,12 +192,13 @@ class Path(Solutions):
             t = -solve(equations, w, moved, factor, _TANGENT_TOL)
             slopes[name] = float(pulled @ t)
             tangents.append(equations.widened(scale * t))
-        w, is_first = equations.widened(w), not self._known
-        self._known.append((place, w, tangents))
+        w = equations.widened(w)
         if isinstance(factor, Rough) and factor.outdated:
             equations.refresh()
         of_fit = packed(w) if is_first and equations.unique else None
-        return Derivative(float(loss), slopes, of_fit)
+        derivative = Derivative(float(loss), slopes, of_fit)
+        self._known.append(_Known(place, w, tangents, derivative))
+        return derivative
 
     def _place(self, params):
         """Give coordinates in which values are as far apart as their logarithms."""
@@ -179,16 +208,26 @@ class Path(Solutions):
     def _guess(self, place):
         """Guess a solution from the nearest ones."""
         if not self._known:
-            return self._equations.w
-        known = sorted(self._known, key=lambda item: np.abs(item[0] - place).sum())
-        near, w, tangents = known[0]
-        move = np.clip(place - near, -_FAR, _FAR)
+            return self._first_guess(place)
+        known = sorted(self._known, key=lambda item: np.abs(item.place - place).sum())
+        near = known[0]
+        move = np.clip(place - near.place, -_FAR, _FAR)
         if len(place) == 1:
-            for other, w_other, (tangent,) in known[1:]:
-                if (other[0] - place[0]) * (near[0] - place[0]) < 0:
-                    ends = (near[0], w, tangents[0]), (other[0], w_other, tangent)
+            for other in known[1:]:
+                if (other.place[0] - place[0]) * (near.place[0] - place[0]) < 0:
+                    ends = [(k.place[0], k.w, k.tangents[0]) for k in (near, other)]
                     return _between(*ends, place[0])
-        return w + sum(dx * t for dx, t in zip(move, tangents, strict=True))
+        moves = zip(move, near.tangents, strict=True)
+        return near.w + sum(dx * t for dx, t in moves)
+
+    def _first_guess(self, place):
+        """Take the solution of the fit, or one on another split if that is nearer."""
+        own = self._equations.w
+        guesses = [(self._start, own)]
+        if isinstance(self.guide, Path):
+            guesses += [(k.place, k.w) for k in self.guide._known]
+        guesses = [guess for guess in guesses if guess[1].shape == own.shape]
+        return min(guesses, key=lambda guess: np.abs(guess[0] - place).sum())[1]
 
 
 class MapPath(Solutions):

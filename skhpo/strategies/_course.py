@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skhpo.strategies._descent import End, descend, descend_many
+from skhpo.strategies._descent import End, descend, descend_many, scout
 from skhpo.strategies._shrinkage import Tied
 
 # Losses of a fit and of a look at the same place differ by no more, relatively.
@@ -119,7 +119,7 @@ class Descent:
         else:
             self._search = descend_many(start, spread.hessian(start), learnt)
         self._u = next(self._search)
-        self._next = strategy.space.setting(first or self._params())
+        self._next = strategy.space.setting(first) if first else self._setting(self._u)
 
     def next(self):
         """Give the next candidate; None at the end."""
@@ -178,7 +178,13 @@ class Descent:
         self.visited.append((self._u, self._next))
         if self._reason is not None:
             return row
-        looked = self._look_about(row)
+        f, _ = self._value(self._u, row)
+        if np.isfinite(f) and self._can_look():
+            self._look = self._strategy.look_from(self._next.params, row)
+        looked = self._scouted(f)
+        if looked is not None:
+            return looked
+        looked = self._looked()
         if looked is not None and (
             all(derivative.solution for derivative in looked)
             or self._is_close(row, looked)
@@ -190,19 +196,56 @@ class Descent:
         self._remember(self._value(self._u, row)[0])
         return looked or row
 
+    def _can_look(self):
+        """Tell whether it begins to look from this row: the first, if others follow."""
+        is_first, is_last = len(self.visited) == 1, self.n_rows >= self._max_rows
+        return is_first and not is_last and self._may_look()
+
+    def _scouted(self, f):
+        """Begin where the loss of the first split alone is low, if that is far away.
+
+        Parameters
+        ----------
+        f : float
+            Loss of the row.
+
+        Returns
+        -------
+        derivatives : sequence of (Derivative or None), or None
+            With all splits, at the place where the search is now. None if it stays.
+        """
+        is_whole = self._strategy.shrinkage is None and self._left_out is None
+        if self._look is None or len(self._u) != 1 or not is_whole:
+            return None
+        search = scout(self._u)
+        u, setting = next(search), self._next
+        while True:
+            found = self._look(self._moved(setting), 1)
+            if not found:
+                return None
+            try:
+                u = search.send(self._value(u, found))
+            except StopIteration as stop:
+                u, curvature = stop.value
+                break
+            setting = self._setting(u)
+        if u is None:
+            return None
+        setting = self._setting(u)
+        found = self._look(self._moved(setting))
+        if not (found and self._value(u, found)[0] < f):
+            return None
+        self._remember(f)
+        self._u, self._next = u, setting
+        self._places.append((u, setting))
+        self._search = descend(u, lambda: self._look is None, curvature=curvature)
+        next(self._search)
+        return found
+
     def _remember(self, f):
         """Take the loss of a row for the best one, if it is."""
         if f < self.loss:
             self.best, self.loss, self.candidate = self._u, f, self._next
-
-    def _look_about(self, row):
-        """Begin to look from the first row, if that may be; give the first look."""
-        f, _ = self._value(self._u, row)
-        is_first, is_last = len(self.visited) == 1, self.n_rows >= self._max_rows
-        if not (is_first and self._may_look()) or is_last or not np.isfinite(f):
-            return None
-        self._look = self._strategy.look_from(self._next.params, row)
-        return self._looked()
 
     def _is_close(self, row, looked):
         """Tell whether fits have the losses that were seen by a look."""
@@ -213,8 +256,7 @@ class Descent:
         """Give the derivatives at the next place, if that takes no fits."""
         if self._look is None or self._reason is not None:
             return None
-        names = self._axes.dimensions
-        found = self._look({name: self._next.params[name] for name in names})
+        found = self._look(self._moved(self._next))
         if not found:
             self._look = self._strategy.look_from = None
             if found is None:  # otherwise it is too late for more
@@ -234,11 +276,11 @@ class Descent:
             _, self._u, self._next = self._lowest
             if isinstance(stop.value, End):
                 self._reason, self._u = stop.value
-                self._next = self._strategy.space.setting(self._params())
+                self._next = self._setting(self._u)
             if self._next is None or self._strategy.known(self._next) is not None:
                 self._end()
             return
-        self._next = self._strategy.space.setting(self._params())
+        self._next = self._setting(self._u)
 
     def _confirm(self, f, looked):
         """See whether the fits are where the looks have been, or better."""
@@ -333,8 +375,14 @@ class Descent:
             given=[p for p in others if np.isfinite(p[1])] if len(best[0]) == 1 else (),
         )
 
-    def _params(self):
-        return {**self._fixed, **self._axes.params(self._u)}
+    def _setting(self, u):
+        """Give the candidate at a point of the cube."""
+        params = {**self._fixed, **self._axes.params(u)}
+        return self._strategy.space.setting(params)
+
+    def _moved(self, setting):
+        """Give those of its values that move."""
+        return {name: setting.params[name] for name in self._axes.dimensions}
 
     def _value(self, u, derivatives, left_out=None):
         """Give the loss, and the slopes by coordinates of the cube."""

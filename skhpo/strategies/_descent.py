@@ -15,6 +15,7 @@ slope and closed in on by the minimum of H, which needs few evaluations because 
 gives two numbers. With more they are quasi-Newton steps in a trust region (BFGS,
 damped [1]_) rather than line searches, which waste evaluations where the function has
 kinks. With very many, where a part of the curvature is known, only the rest is learnt.
+Where a part of the loss is cheaper than all of it, a scout goes ahead on that.
 
 References
 ----------
@@ -26,8 +27,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A search ends when the next step promises less than this share of the loss.
+# A search ends when the next step promises less than this share of the loss; one that
+# only scouts, less than the other.
 TOLERANCE = 1e-4
+_ROUGHLY = 1e-3
 CONVERGED = "converged: the next step promises less than 0.01 % of the loss"
 AT_BOUND = "converged: the loss falls towards a bound of the space"
 FLAT = "converged: the loss does not change with the hyperparameters"
@@ -38,6 +41,9 @@ _MAX_STRETCH = 2.5
 # Of the bracket, how near to its ends the next point may lie; and its least width.
 _MARGIN = 0.05
 _MIN_WIDTH = 0.003
+# Where a scout has been, the next point lies so much further than where Newton's step
+# with its curvature would end, but no nearer than that.
+_BEYOND, _LEAST_STEP = 2.0, 0.01
 # A bracket of more than this is looked into, even if its cubic promises nothing.
 _MAX_WIDTH = 0.25
 # Where a plain is left from.
@@ -73,7 +79,13 @@ class End(NamedTuple):
     u: np.ndarray
 
 
-def descend(start, looks_cost=lambda: True, may_poll=lambda f: True, at_kink=False):
+def descend(
+    start,
+    looks_cost=lambda: True,
+    may_poll=lambda f: True,
+    at_kink=False,
+    curvature=None,
+):
     """Choose the search for this number of coordinates.
 
     Parameters
@@ -87,6 +99,8 @@ def descend(start, looks_cost=lambda: True, may_poll=lambda f: True, at_kink=Fal
         Tells whether a kink with this loss is worth a look around.
     at_kink : bool, default=False
         Whether the start is such a kink.
+    curvature : float, default=None
+        What :func:`scout` has found at the start, with one coordinate.
 
     Returns
     -------
@@ -94,8 +108,43 @@ def descend(start, looks_cost=lambda: True, may_poll=lambda f: True, at_kink=Fal
         Yields points, is sent ``(f, g)``, returns why it ended, or an :class:`End`.
     """
     if len(start) == 1:
-        return _bracket(start, looks_cost)
+        return _bracket(start, looks_cost, curvature)
     return _quasi_newton(start, may_poll, at_kink)
+
+
+def scout(start):
+    """Find roughly where a part of the loss is least, along one coordinate.
+
+    Parameters
+    ----------
+    start : ndarray of shape (1,)
+        Where to begin.
+
+    Yields
+    ------
+    u : ndarray of shape (1,)
+        Where it looks; it is sent ``(f, g)``.
+
+    Returns
+    -------
+    u : ndarray of shape (1,) or None
+        None if that is no further than a first step.
+    curvature : float or None
+        Second derivative near it; None if there is no bracket.
+    """
+    first = yield from _look(float(start[0]))
+    if not np.isfinite(first[1]):
+        return None, None
+    a, b, _ = yield from _bracket_from(first, lambda: False, _FIRST_STEP)
+    if first in (a, b):
+        return None, None
+    t, curvature = a[0], None
+    if a is not b:
+        best = min(a[1], b[1])
+        _, t, a, b = yield from _close_in(a, b, best, tolerance=_ROUGHLY)
+        curvature = (b[2] - a[2]) / (b[0] - a[0])
+    is_near = t is None or abs(t - first[0]) <= _FIRST_STEP
+    return (None, None) if is_near else (np.array([t]), curvature)
 
 
 def descend_many(start, known, learnt=None):
@@ -151,33 +200,54 @@ def descend_many(start, known, learnt=None):
             u, f, g = new, f_new, g_new
 
 
-def _bracket(start, looks_cost):
+def _look(u):
+    """Look at a point of one coordinate; give it with its loss and slope."""
+    f, g, *_ = yield np.array([u])
+    return u, f, float(g[0])
+
+
+def _bracket(start, looks_cost, curvature):
     """Bracket the minimum, and close in on it.
 
     With the first point may come a curve of others, ``(u, f, g)`` each, that no fit was
     made for: then the bracket is there.
     """
-
-    def look(u):
-        f, g, *_ = yield np.array([u])
-        return u, f, float(g[0])
-
     u = float(start[0])
     f, g, *curve = yield np.array([u])
     here = u, f, float(g[0])
     if not np.isfinite(f):
         return FAILED
-    if curve and curve[0]:
-        ends = _bracket_in([*curve[0], here])
-    else:
-        ends = yield from _bracket_from(here, look, looks_cost)
-    if isinstance(ends, str):
-        return ends
-    a, b = ends
-    # What no fit was made for is no candidate yet.
     given = curve[0] if curve else []
-    best = min([f, *(end[1] for end in ends if end not in given)])
+    if given:
+        a, b = _bracket_in([*given, here])
+    else:
+        step = _FIRST_STEP
+        if curvature is not None and curvature > 0:
+            step = np.clip(_BEYOND * abs(here[2]) / curvature, _LEAST_STEP, step)
+        a, b, reason = yield from _bracket_from(here, looks_cost, step)
+        if reason is not None:
+            return reason
+    # What no fit was made for is no candidate yet.
+    best = min([f, *(end[1] for end in (a, b) if end not in given)])
     margin = 0.0 if given else _MARGIN
+    reason, t, *_ = yield from _close_in(a, b, best, margin)
+    if t is None or looks_cost():
+        return reason
+    return End(reason, np.array([t]))
+
+
+def _close_in(a, b, best, margin=_MARGIN, tolerance=TOLERANCE):
+    """Close in on the minimum between two ends.
+
+    Returns
+    -------
+    reason : str
+        Why it ended.
+    t : float or None
+        Where the minimum is expected; None if no better place is.
+    a, b : tuple of (float, float, float)
+        The ends by then.
+    """
     widths = []
     while True:
         low, high = a[0], b[0]
@@ -185,23 +255,20 @@ def _bracket(start, looks_cost):
         widths.append(width)
         if np.isfinite(a[1]) and np.isfinite(b[1]):
             t, value = _least_of_cubic(a, b)
-            if best - value <= TOLERANCE * abs(best) and width <= _MAX_WIDTH:
-                reason = AT_BOUND if t in (0.0, 1.0) else CONVERGED
-                if looks_cost():
-                    return reason
-                return End(reason, np.array([t]))
+            if best - value <= tolerance * abs(best) and width <= _MAX_WIDTH:
+                return AT_BOUND if t in (0.0, 1.0) else CONVERGED, t, a, b
         else:
             t, value = (low + high) / 2, -np.inf
         if width < _MIN_WIDTH:
-            return CONVERGED
-        if width > _MAX_WIDTH and best - value <= TOLERANCE * abs(best):
+            return CONVERGED, None, a, b
+        if width > _MAX_WIDTH and best - value <= tolerance * abs(best):
             # A cubic between two plains knows nothing of a valley.
             t = (low + high) / 2
         elif len(widths) > 2 and width > widths[-3] / 2:
             # One end creeps.
             t = (low + high) / 2
         t = min(max(t, low + margin * width), high - margin * width)
-        new = yield from look(t)
+        new = yield from _look(t)
         margin = _MARGIN
         if not np.isfinite(new[1]):
             # Failures lie on one side.
@@ -213,24 +280,24 @@ def _bracket(start, looks_cost):
         best = min(best, new[1])
 
 
-def _bracket_from(here, look, looks_cost):
-    """Go down until the slope turns; give both ends, or why there is none."""
+def _bracket_from(here, looks_cost, step):
+    """Go down until the slope turns; give both ends, or one twice and why it ended."""
     if abs(here[2]) <= TOLERANCE * abs(here[1]) and not looks_cost():
-        here = yield from _leave_plain(here, look)
+        here = yield from _leave_plain(here)
     u, f, g = here
-    direction, step = -np.sign(g), _FIRST_STEP
+    direction = -np.sign(g)
     while True:
         if g == 0:
-            return FLAT
+            return here, here, FLAT
         bound = 1.0 if direction > 0 else 0.0
         if u == bound:
-            return AT_BOUND
+            return here, here, AT_BOUND
         if abs(g * (bound - u)) <= TOLERANCE * abs(f) and looks_cost():
             # All the way there the slope as it is promises nothing.
-            return CONVERGED
-        new = yield from look(min(max(u + direction * step, 0.0), 1.0))
+            return here, here, CONVERGED
+        new = yield from _look(min(max(u + direction * step, 0.0), 1.0))
         if not np.isfinite(new[1]) or new[2] * direction >= 0 or new[1] > f:
-            return (here, new) if direction > 0 else (new, here)
+            return *((here, new) if direction > 0 else (new, here)), None
         # Where the secant of the slopes sees the minimum, but not too far away.
         ratio = new[2] / g
         step *= np.clip(ratio / (1 - ratio) if ratio < 1 else np.inf, 0.5, _MAX_STRETCH)
@@ -238,10 +305,10 @@ def _bracket_from(here, look, looks_cost):
         u, f, g = here
 
 
-def _leave_plain(here, look):
+def _leave_plain(here):
     """Look about for the lowest point that is no higher than the plain."""
     for u in sorted(_ABOUT, key=lambda u: abs(u - here[0])):
-        new = yield from look(u)
+        new = yield from _look(u)
         if np.isfinite(new[1]) and new[1] < here[1]:
             here = new
     return here

@@ -76,6 +76,31 @@ def begun(model, train, test, name, slopes=True):
     return differentiate.path(clone(model), train, test, "", solution)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_path_may_begin_near_one_on_another_split(n_classes):
+    X, y = make_classification(
+        120, 6, n_informative=4, n_classes=n_classes, random_state=0
+    )
+    model = LogisticRegression(C=1e4)
+    splits = parts(X, y, 80), parts(X[::-1], y[::-1], 80)
+    guide, path, alone = (begun(model, *split, "C") for split in [*splits, splits[1]])
+    path.guide = guide
+    guide.at({"C": 1e-2})
+    begins_at = guide._known[0].w
+    assert path._guess(path._place({"C": 2e-2})) is begins_at
+    assert path._guess(path._place({"C": 2e4})) is not begins_at
+    found, expected = path.at({"C": 1e-2}), alone.at({"C": 1e-2})
+    assert found.solution is None  # it is not that of the fit
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(found.slopes["C"], expected.slopes["C"], rtol=1e-3)
+    assert path.at({"C": 1e-2}) is found
+    # Of other features there is nothing to learn.
+    train, test = parts(X[:, :4], y, 80)
+    other = begun(model, train, test, "C")
+    other.guide = guide
+    assert other.at({"C": 1e-2}).loss > 0
+
+
 def test_where_there_is_no_solution_there_is_no_look():
     X, y = make_classification(60, 5, random_state=0)
     train, test = parts(X, y, 40)

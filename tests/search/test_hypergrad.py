@@ -189,6 +189,22 @@ def test_between_start_and_end_it_only_looks(
     assert not any(d.slopes for d in end)
 
 
+@pytest.mark.parametrize("start", [1e-4, 0.02, 1e4])
+def test_from_wherever_it_starts_it_looks_its_way_to_one_end(start):
+    estimator = LogisticRegression(C=start, tol=1e-6, max_iter=10_000)
+    options = dict(scoring="neg_log_loss", cv=4)
+    search = HypergradSearch(estimator, {"C": LOG}, **options)
+    search.fit(X_three, y_three)
+    assert search.n_candidates_ == 2
+    there = clone(estimator).set_params(C=0.03)
+    end = clone(search).set_params(estimator=there).fit(X_three, y_three)
+    assert search.best_params_["C"] == pytest.approx(end.best_params_["C"], rel=0.1)
+    assert search.best_score_ == pytest.approx(end.best_score_, rel=1e-4)
+    # Of the start there are slopes only where all splits went on from it.
+    slopes = [split.derivative.slopes for split in search.trials_[0].splits]
+    assert all(slopes) == (start == 0.02)
+
+
 MAPPED = (
     make_pipeline(StandardScaler(), Nystroem(n_components=30, random_state=0), Ridge()),
     {"nystroem__gamma": Real(1e-3, 10, log=True), "ridge__alpha": LOG},

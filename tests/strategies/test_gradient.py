@@ -19,6 +19,7 @@ from skhpo.strategies._descent import (
     KINK,
     _poll,
     descend,
+    scout,
 )
 from skhpo.strategies.gradient import GradientStrategy
 from skhpo.trial import Candidate, SplitResult, Trial
@@ -63,6 +64,27 @@ def test_one_coordinate_takes_few_evaluations(centre, start, steep):
     assert values.min() <= 1.001
     assert len(points) <= 12
     assert reason in (CONVERGED, FLAT) or points[values.argmin()] in (0, 1)
+
+
+@settings(deadline=None, max_examples=100)
+@given(UNIT, UNIT, st.floats(0.1, 1000))
+def test_a_scout_goes_where_it_is_low_if_that_is_far(centre, start, steep):
+    function, n_looks = bowl(centre, steep), 0
+    search = scout(np.array([start]))
+    u = next(search)
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            n_looks += 1
+            u = search.send(function(u))
+    u, curvature = stop.value.value
+    assert n_looks <= 10
+    if u is None:
+        assert abs(centre - start) <= 0.16 or function(np.array([start]))[0] < 1.001
+    else:
+        assert abs(u[0] - start) > 0.15
+        assert function(u)[0] < 1.002
+        # That of the bowl at its centre, and about its ends.
+        assert curvature is None or steep / 3 < curvature < 3 * steep
 
 
 @settings(deadline=None, max_examples=50)
@@ -390,14 +412,14 @@ def looking(seen, *, higher=0.0, n_most=100, after=None, solution=None):
     def look_from(params, derivatives):
         assert len(derivatives) == 2
 
-        def look(values):
+        def look(values, n_splits=None):
             if len(seen) >= n_most:
                 return after
             candidate = Candidate({**params, **values})
             trial = evaluate(0, candidate, [*values])
             seen.append(values)
             found = []
-            for split in trial.splits:
+            for split in trial.splits[:n_splits]:
                 scaled = {
                     k: v * (1 + higher) for k, v in split.derivative.slopes.items()
                 }
@@ -448,6 +470,63 @@ def test_ends_of_the_bracket_are_rows_where_another_score_decides():
     assert all(abs(other - end) > 0.16 for other in ends)
     _, fewer = search({"C": LOG}, 2, current={"C": 0.02}, look_from=looking([]))
     assert len(fewer) == 2
+
+
+def split_bowls(*centres):
+    """Make ``evaluate`` with a bowl of its own for each split, in log10 of C."""
+
+    def evaluate(number, candidate, names):
+        value = math.log10(candidate.params["C"])
+        splits = []
+        for centre, depth in centres:
+            slope = 2 * depth * (value - centre)
+            slopes = {"C": slope / (candidate.params["C"] * math.log(10))}
+            derivative = Derivative(1 + depth * (value - centre) ** 2, slopes)
+            splits.append(SplitResult(0, None, 0.0, 0.0, derivative=derivative))
+        return Trial(number, candidate, tuple(splits), number)
+
+    return evaluate
+
+
+@pytest.mark.parametrize(
+    ("centres", "start", "stays"),
+    [
+        (((2, 1), (2.4, 1)), 1e-3, False),
+        (((1, 1), (-1, 1)), 1e-3, False),  # the loss of both is lower there, too
+        (((3, 0.01), (-3, 1)), 1e-3, True),  # that of the second is not
+        (((2, 1), (2.4, 1)), 30.0, True),  # near
+    ],
+    ids=["alike", "opposed", "misled", "near"],
+)
+def test_from_afar_the_first_split_goes_ahead(centres, start, stays):
+    evaluate, seen = split_bowls(*centres), []
+
+    def look_from(params, derivatives):
+        def look(values, n_splits=None):
+            trial = evaluate(0, Candidate(values), ["C"])
+            seen.append((values["C"], n_splits))
+            return [split.derivative for split in trial.splits[:n_splits]]
+
+        return look
+
+    strategy, trials = search(
+        {"C": LOG},
+        50,
+        current={"C": start},
+        evaluate=evaluate,
+        look_from=look_from,
+        keeps_ends=False,
+    )
+    weights = [depth for _, depth in centres]
+    least = np.average([centre for centre, _ in centres], weights=weights)
+    end = math.log10(trials[-1].params["C"])
+    assert end == pytest.approx(least, abs=0.05)
+    assert len(trials) == 2
+    assert seen[0] == (start, 1)
+    assert ((start, None) in seen) == stays
+    by_all = [value for value, n_splits in seen if n_splits is None]
+    assert stays or len(by_all) <= 4
+    assert strategy.exhausted_reason == CONVERGED
 
 
 def test_without_another_row_to_come_it_does_not_look():
