@@ -258,7 +258,8 @@ def keep_peers():
     for record in sorted(read_results(), key=key_of):
         if not record["tag"]:
             record["scores"] = [float(f"{score:.9g}") for score in record["scores"]]
-            record["cpu_per_suggestion"] = round(record["cpu_per_suggestion"], 5)
+            cpu = record["cpu_per_suggestion"]
+            record["cpu_per_suggestion"] = None if cpu is None else round(cpu, 5)
             lines.append(json.dumps(record) + "\n")
     PEERS.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
 
@@ -399,7 +400,8 @@ def read_board(options):
         run = record["problem"], record["seed"]
         if len(curve) > len(curves[label].get(run, ())):
             curves[label][run] = curve
-        seconds[label].append(record["cpu_per_suggestion"])
+        if record["cpu_per_suggestion"] is not None:
+            seconds[label].append(record["cpu_per_suggestion"])
     if not curves:
         return None
     # An optimiser that has hardly begun would leave nothing to compare the others on.

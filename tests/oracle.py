@@ -14,6 +14,12 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from skhpo import GridSearch, RandomSearch
 
+
+def without_address(value):
+    """Name a case by its value, as every process would."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
+
+
 # Our class and scikit-learn's.
 GRID = (GridSearch, GridSearchCV)
 RANDOM = (RandomSearch, RandomizedSearchCV)

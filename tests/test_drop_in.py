@@ -31,6 +31,7 @@ from oracle import (
     fit_one,
     outcome_of,
     with_our_names,
+    without_address,
 )
 from scipy import sparse
 from scipy.stats import expon, loguniform, randint, uniform
@@ -940,7 +941,7 @@ def test_a_callable_refit_chooses_among_several_metrics(classification):
         {"verbose": "loud"},
         {"return_train_score": "yes"},
     ],
-    ids=repr,
+    ids=without_address,
 )
 @BOTH
 def test_bad_options_are_refused_with_the_same_words(options, classes, classification):
@@ -1698,7 +1699,9 @@ DISTRIBUTIONS = {
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize(
-    "random_state", [0, 42, np.int64(3), np.random.RandomState(7), None], ids=repr
+    "random_state",
+    [0, 42, np.int64(3), np.random.RandomState(7), None],
+    ids=without_address,
 )
 def test_random_candidates_are_those_of_scikit_learn(name, random_state):
     fit_both(

@@ -8,6 +8,7 @@ import pytest
 import sklearn
 from comparison import candidates, check_group, groups
 from joblib import effective_n_jobs, parallel_config
+from oracle import without_address
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
@@ -116,7 +117,7 @@ def key_of(estimator, **params):
         (LogisticRegression(), {"C": 2.0}),
         (BaggingClassifier(FROZEN, random_state=0), {"n_estimators": 3}),
     ],
-    ids=str,
+    ids=without_address,
 )
 def test_these_share_nothing(estimator, params):
     with warnings.catch_warnings():

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from joblib import parallel_config
+from oracle import without_address
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import make_classification, make_regression
 from sklearn.ensemble import (
@@ -83,7 +84,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("base", "grid"), CASES, ids=str)
+@pytest.mark.parametrize(("base", "grid"), CASES, ids=without_address)
 @pytest.mark.parametrize("in_pipeline", [False, True])
 def test_scores_are_those_of_fits_that_start_anew(base, grid, in_pipeline):
     base = clone(base)
