@@ -181,9 +181,9 @@ class Descent:
         f, _ = self._value(self._u, row)
         if np.isfinite(f) and self._can_look():
             self._look = self._strategy.look_from(self._next.params, row)
-        looked = self._scouted(f)
-        if looked is not None:
-            return looked
+            looked = self._scouted(f)
+            if looked is not None:
+                return looked
         looked = self._looked()
         if looked is not None and (
             all(derivative.solution for derivative in looked)

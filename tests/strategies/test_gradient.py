@@ -488,6 +488,22 @@ def split_bowls(*centres):
     return evaluate
 
 
+def looking_at(seen, *centres):
+    """Make ``look_from`` that sees these bowls; places and splits go to `seen`."""
+    evaluate = split_bowls(*centres)
+
+    def look_from(params, derivatives):
+        def look(values, n_splits=None):
+            assert len(seen) < 100
+            trial = evaluate(0, Candidate(values), ["C"])
+            seen.append((values["C"], n_splits))
+            return [split.derivative for split in trial.splits[:n_splits]]
+
+        return look
+
+    return look_from
+
+
 @pytest.mark.parametrize(
     ("centres", "start", "stays"),
     [
@@ -499,16 +515,8 @@ def split_bowls(*centres):
     ids=["alike", "opposed", "misled", "near"],
 )
 def test_from_afar_the_first_split_goes_ahead(centres, start, stays):
-    evaluate, seen = split_bowls(*centres), []
-
-    def look_from(params, derivatives):
-        def look(values, n_splits=None):
-            trial = evaluate(0, Candidate(values), ["C"])
-            seen.append((values["C"], n_splits))
-            return [split.derivative for split in trial.splits[:n_splits]]
-
-        return look
-
+    seen = []
+    evaluate, look_from = split_bowls(*centres), looking_at(seen, *centres)
     strategy, trials = search(
         {"C": LOG},
         50,
@@ -527,6 +535,23 @@ def test_from_afar_the_first_split_goes_ahead(centres, start, stays):
     by_all = [value for value, n_splits in seen if n_splits is None]
     assert stays or len(by_all) <= 4
     assert strategy.exhausted_reason == CONVERGED
+
+
+def test_it_may_come_back_to_where_the_first_split_left():
+    # Fits are loose there, and the loss of both falls towards it.
+    centres, seen = ((1, 1), (6, 3)), []
+    loose = split_bowls(*((centre, 10 * depth) for centre, depth in centres))
+    strategy, trials = search(
+        {"C": LOG},
+        50,
+        current={"C": 1e4},
+        evaluate=loose,
+        look_from=looking_at(seen, *centres),
+        complete=lambda params, derivatives: derivatives,
+    )
+    assert seen.index((1e4, 1)) < seen.index((1e4, None))
+    assert strategy.exhausted_reason == AT_BOUND
+    assert min(trial.splits[1].derivative.loss for trial in trials) == 121
 
 
 def test_without_another_row_to_come_it_does_not_look():
