@@ -35,12 +35,11 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
     """
     if any(d is None or d.solution is None for d in derivatives):
         return None
-    candidate = evaluator.candidate(params)
-    if not cannot_write(candidate):
+    if not cannot_write(evaluator.candidate(params)):
         return None  # its fits may see other data than it is given here
     paths, n_bytes = [], 0
     for split, derivative in enumerate(derivatives):
-        model, train, test, before = _parts(evaluator, candidate, split)
+        model, train, test, before = _parts(evaluator, params, split)
         n_bytes += n_bytes_of(train.X) + n_bytes_of(test.X)
         if n_bytes > MAX_LOOKED_BYTES:
             return None
@@ -96,8 +95,7 @@ def complete(evaluator, params, derivatives, *, deadline=None):
         if deadline is not None and time.monotonic() >= deadline:
             return None
         if derivative is not None and derivative.solution and not derivative.slopes:
-            candidate = evaluator.candidate(params)
-            model, train, test, before = _parts(evaluator, candidate, split)
+            model, train, test, before = _parts(evaluator, params, split)
             derivative = evaluator.differentiate.at_solution(
                 model, train, test, before, derivative.solution
             )
@@ -105,8 +103,9 @@ def complete(evaluator, params, derivatives, *, deadline=None):
     return found
 
 
-def _parts(evaluator, candidate, split):
+def _parts(evaluator, params, split):
     """Give a model, not fitted, the parts of a split, and what stands before it."""
+    candidate = evaluator.candidate(params)  # steps in front of it may be fitted
     share = evaluator.splits.may_share(candidate) and evaluator.scorer_cannot_write
     train = evaluator.splits.train((split, 1.0), candidate, share=share)
     test = evaluator.splits.test((split, 1.0), candidate, share=share)

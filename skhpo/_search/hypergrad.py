@@ -203,19 +203,20 @@ class HypergradSearch(BaseSearch):
     of the equations' exact solution, polished by Newton steps from the fitted one, so
     it may differ from the score of a fit that was stopped early. A row that only
     confirms what was seen between rows has the loss of the fit itself, and no slopes,
-    unless it was stopped early; so has the first one, if it is far from where the
-    search goes on with all splits.
+    unless it was stopped early; so has the first one, stopped early or not, if it is
+    far from where the search goes on with all splits.
 
     Between rows, ridge, lasso, elastic net, generalised linear models, logistic
     regression with an l2 penalty and linear support vector machines with squared losses
     are solved by Newton steps or coordinate descent, each split from the solution that
-    it has had at a place near by; behind a Nystroem or an RBFSampler, too, whose gamma
-    and coef0 may move with them. That is done in the main process, with the data of all
-    splits in memory, up to 512 MB. What is found becomes a row, with the ends of the
-    bracket around it if the score is not the smooth loss itself. A RuntimeWarning says
-    where there was no solution, or the fits have a higher loss than the solves; then
-    the search goes on by fits. Another one names fits that were stopped early, if their
-    loss is more than a hundredth above that of their own equations.
+    it, or at first another one, has had at a place near by; behind a Nystroem or an
+    RBFSampler, too, whose gamma and coef0 may move with them. That is done in the main
+    process, with the data of all splits in memory, up to 512 MB. What is found becomes
+    a row, with the ends of the bracket around it if the score is not the smooth loss
+    itself. A RuntimeWarning says where there was no solution, or the fits have a higher
+    loss than the solves; then the search goes on by fits. Another one names fits that
+    were stopped early, if their loss is more than a hundredth above that of their own
+    equations.
 
     With several metrics the one that ``refit`` names is followed; if ``refit`` is False
     or a callable, ``smooth_scoring`` must say what is.

@@ -200,7 +200,7 @@ class Differentiator:
         Parameters
         ----------
         estimator : estimator
-            Not fitted. Its model may be written to.
+            Not fitted; it may be written to.
         train, test : Part
             What it was fitted to and judged by.
         prefix : str
@@ -215,11 +215,9 @@ class Differentiator:
             model and a feature map, or the data are degenerate.
         """
         chain = Chain(estimator)
-        if chain.fronts:
-            chain = Chain(clone(estimator))  # other paths have the same one
         values = estimator.get_params(deep=True)
         names = self._names_of(estimator, prefix, values)
-        on_map = chain.model is not chain.estimator
+        on_map = chain.model is not estimator
         if on_map and chain.can_look(names):
             chain.fronts[0].steps.fit(train.X)  # in single precision it is no map
         if not chain.can_look(names):

@@ -181,7 +181,7 @@ class ElasticNetEquations(Linear):
                 alphas=[params["alpha"] / len(self._root)],  # it takes the mean
                 precompute=self._gram,
                 Xy=self._Xy,
-                coef_init=W,
+                coef_init=W.copy(),  # it is written to
                 check_input=False,
                 tol=_DESCENT_TOL,
                 max_iter=_MAX_DESCENT,

@@ -14,7 +14,8 @@ A path begins at a fit. The solution at another place is guessed by the tangents
 those that are known, and mended by Newton steps, with a factor of H from elsewhere to
 precondition conjugate gradients; a lasso's by coordinate descent. The tangent is also
 the slope: ``dl/dv = d_f' (df/dw) t``. So that it is the same wherever fits are made, it
-takes from them the solution that it begins at, and nothing else. Where features move as
+takes from them the solution that it begins at, and nothing else. If it is first asked
+for a place far away, that of another split there may be nearer. Where features move as
 well, each solution begins at the one before, and slopes are those of the Lagrangian of
 :mod:`skhpo.hypergradients.base`.
 """
@@ -92,20 +93,23 @@ class _Known(NamedTuple):
 
     Parameters
     ----------
+    values : tuple of float
+        Of the hyperparameters.
     place : ndarray of shape (d,)
-        Logarithms of the values.
+        Their logarithms.
     w : ndarray of shape (m,)
         The solution.
-    tangents : list of ndarray of shape (m,)
-        Its derivatives by the logarithms.
-    derivative : Derivative
+    tangents : list of ndarray of shape (m,), default=()
+        Its derivatives by the logarithms; none of the fit that the path begins at.
+    derivative : Derivative, default=None
         What it told.
     """
 
+    values: tuple
     place: np.ndarray
     w: np.ndarray
-    tangents: list
-    derivative: Derivative
+    tangents: list = ()
+    derivative: Derivative = None
 
 
 class Solutions(ABC):
@@ -161,21 +165,23 @@ class Path(Solutions):
         self._names = names
         self._X, self._X_new = X, X_new
         self._held_out = held_out
-        self._start = self._place(params)
+        values = self._values(params)
+        self._fit = _Known(values, self._place(values), equations.w)
         self._known = []
 
     def _at(self, values):
         params = {**self._params, **values}
-        place = self._place(params)
+        values = self._values(params)
         for known in self._known:
-            if np.array_equal(known.place, place):
+            if known.values == values:
                 return known.derivative
-        equations = self._equations.at(params, self._guess(place))
+        place, at_fit = self._place(values), values == self._fit.values
+        guess = self._fit.w if at_fit else self._guess(place)
+        equations = self._equations.at(params, guess)
         if equations is None:
             return None
         # At the fit it is exact, however loose that is.
-        is_first = not self._known and np.array_equal(place, self._start)
-        tol = None if is_first else _TOL
+        tol = None if at_fit else _TOL
         w, factor, converged = polish(equations, params, self._X, tol)
         if not (converged and np.isfinite(w).all()):
             return None
@@ -195,39 +201,38 @@ class Path(Solutions):
         w = equations.widened(w)
         if isinstance(factor, Rough) and factor.outdated:
             equations.refresh()
-        of_fit = packed(w) if is_first and equations.unique else None
+        of_fit = packed(w) if at_fit and equations.unique else None
         derivative = Derivative(float(loss), slopes, of_fit)
-        self._known.append(_Known(place, w, tangents, derivative))
+        self._known.append(_Known(values, place, w, tangents, derivative))
         return derivative
 
-    def _place(self, params):
+    def _values(self, params):
+        return tuple(float(params[name]) for name in self._names)
+
+    @staticmethod
+    def _place(values):
         """Give coordinates in which values are as far apart as their logarithms."""
-        values = np.array([float(params[name]) for name in self._names])
         return np.log(np.maximum(values, 1e-12))
 
     def _guess(self, place):
-        """Guess a solution from the nearest ones."""
-        if not self._known:
-            return self._first_guess(place)
-        known = sorted(self._known, key=lambda item: np.abs(item.place - place).sum())
+        """Guess a solution from the nearest ones, at first also on another split."""
+        known = [*self._known, self._fit]
+        if not self._known and isinstance(self.guide, Path):
+            shape = self._fit.w.shape
+            known += [item for item in self.guide._known if item.w.shape == shape]
+        known.sort(key=lambda item: np.abs(item.place - place).sum())
         near = known[0]
+        if not near.tangents:
+            return near.w
         move = np.clip(place - near.place, -_FAR, _FAR)
         if len(place) == 1:
             for other in known[1:]:
-                if (other.place[0] - place[0]) * (near.place[0] - place[0]) < 0:
+                opposite = (other.place[0] - place[0]) * (near.place[0] - place[0]) < 0
+                if opposite and other.tangents:
                     ends = [(k.place[0], k.w, k.tangents[0]) for k in (near, other)]
                     return _between(*ends, place[0])
         moves = zip(move, near.tangents, strict=True)
         return near.w + sum(dx * t for dx, t in moves)
-
-    def _first_guess(self, place):
-        """Take the solution of the fit, or one on another split if that is nearer."""
-        own = self._equations.w
-        guesses = [(self._start, own)]
-        if isinstance(self.guide, Path):
-            guesses += [(k.place, k.w) for k in self.guide._known]
-        guesses = [guess for guess in guesses if guess[1].shape == own.shape]
-        return min(guesses, key=lambda guess: np.abs(guess[0] - place).sum())[1]
 
 
 class MapPath(Solutions):
@@ -264,7 +269,8 @@ class MapPath(Solutions):
         self._own = own
         self._current = current
         self._held_out = held_out
-        self._place = None
+        self._place = current
+        self._begun = False
 
     @property
     def n_bytes(self):
@@ -275,7 +281,7 @@ class MapPath(Solutions):
         found = super().at(values)
         for n_steps in _DETOURS:
             before = self._place
-            if found is not None or before is None:
+            if found is not None or before == values:
                 break
             # The solution is too far from the one before; others lie between.
             for k in range(1, n_steps):
@@ -292,15 +298,15 @@ class MapPath(Solutions):
         equations = equations and equations.at(params, self._w)
         if equations is None:
             return None
-        is_first = self._place is None
-        tol = None if is_first else _TOL
+        at_fit = not self._begun and values == self._current
+        tol = None if at_fit else _TOL
         w, factor, converged = polish(equations, params, features[0], tol)
         if not (converged and np.isfinite(w).all()):
             return None
         loss, d_f = self._held_out(equations.outputs(w, params, *features))
         if not (np.isfinite(loss) and np.isfinite(d_f).all()):
             return None
-        self._w, self._place = equations.widened(w), values
+        self._w, self._place, self._begun = equations.widened(w), values, True
         u = -equations.pullback(w, features[1], d_f)
         u = solve(equations, w, u, factor)
         lagrangian = lagrangian_of(equations, w, u, d_f)
@@ -313,7 +319,7 @@ class MapPath(Solutions):
         for name, own in self._mapped.items():
             by_features = partial(lagrangian, params)
             slopes[name] = along(by_features, features, tangents[own], values[name])
-        of_fit = packed(self._w) if is_first and equations.unique else None
+        of_fit = packed(self._w) if at_fit and equations.unique else None
         return Derivative(float(loss), slopes, of_fit)
 
 

@@ -217,9 +217,10 @@ class Descent:
         is_whole = self._strategy.shrinkage is None and self._left_out is None
         if self._look is None or len(self._u) != 1 or not is_whole:
             return None
-        search = scout(self._u)
+        search, places = scout(self._u), []
         u, setting = next(search), self._next
         while True:
+            places.append((u, setting))
             found = self._look(self._moved(setting), 1)
             if not found:
                 return None
@@ -237,7 +238,7 @@ class Descent:
             return None
         self._remember(f)
         self._u, self._next = u, setting
-        self._places.append((u, setting))
+        self._places += [*places, (u, setting)]
         self._search = descend(u, lambda: self._look is None, curvature=curvature)
         next(self._search)
         return found

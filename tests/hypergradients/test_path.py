@@ -76,6 +76,10 @@ def begun(model, train, test, name, slopes=True):
     return differentiate.path(clone(model), train, test, "", solution)
 
 
+def alone_at_fit(model, split):
+    return begun(model, *split, "C").at({"C": model.C}).solution
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_path_may_begin_near_one_on_another_split(n_classes):
     X, y = make_classification(
@@ -86,19 +90,41 @@ def test_a_path_may_begin_near_one_on_another_split(n_classes):
     guide, path, alone = (begun(model, *split, "C") for split in [*splits, splits[1]])
     path.guide = guide
     guide.at({"C": 1e-2})
-    begins_at = guide._known[0].w
-    assert path._guess(path._place({"C": 2e-2})) is begins_at
-    assert path._guess(path._place({"C": 2e4})) is not begins_at
+    seen = guide._known[0]
+    np.testing.assert_array_equal(path._guess(path._place([1e-2])), seen.w)
+    assert path._guess(path._place([2e4])) is path._fit.w
     found, expected = path.at({"C": 1e-2}), alone.at({"C": 1e-2})
     assert found.solution is None  # it is not that of the fit
     np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
     np.testing.assert_allclose(found.slopes["C"], expected.slopes["C"], rtol=1e-3)
     assert path.at({"C": 1e-2}) is found
+    # Back at the fit it begins at that, as if it had not been away.
+    back = path.at({"C": 1e4})
+    assert back.solution == alone_at_fit(model, splits[1])
     # Of other features there is nothing to learn.
     train, test = parts(X[:, :4], y, 80)
     other = begun(model, train, test, "C")
     other.guide = guide
     assert other.at({"C": 1e-2}).loss > 0
+
+
+def test_a_path_leaves_the_solutions_of_its_guide_as_they_are():
+    X, y = make_regression(60, 8, noise=10, random_state=0)
+    splits = parts(X, y, 40), parts(X[::-1], y[::-1], 40)
+    guide, path = (begun(Lasso(), *split, "alpha") for split in splits)
+    path.guide = guide
+    guide.at({"alpha": 20.0})
+    before = guide._known[0].w.copy()
+    path.at({"alpha": 25.0})
+    np.testing.assert_array_equal(guide._known[0].w, before)
+
+
+def test_values_close_to_zero_are_different_places():
+    X, y = make_regression(60, 40, noise=30, random_state=0)
+    train, test = parts(X * 1e-8, y, 40)
+    path = begun(Ridge(alpha=1e-19, solver="svd"), train, test, "alpha")
+    losses = [path.at({"alpha": alpha}).loss for alpha in (1e-19, 1e-17, 1e-15, 1e-13)]
+    assert len(np.unique(losses)) == 4
 
 
 def test_where_there_is_no_solution_there_is_no_look():

@@ -29,6 +29,7 @@ from sklearn.linear_model import (
     LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
+    RidgeClassifier,
     RidgeCV,
 )
 from sklearn.metrics import get_scorer, log_loss, make_scorer
@@ -205,9 +206,39 @@ def test_from_wherever_it_starts_it_looks_its_way_to_one_end(start):
     assert all(slopes) == (start == 0.02)
 
 
+@pytest.mark.parametrize("start", [1e-4, 0.3, 1e4])
+@pytest.mark.parametrize(
+    "model", [LogisticRegression(max_iter=1000), RidgeClassifier()]
+)
+def test_splits_may_be_trained_on_different_classes(model, start):
+    n = len(y_three)
+    folds = np.array_split(np.flatnonzero(y_three != 2), 4)
+    folds[0] = np.append(folds[0], np.flatnonzero(y_three == 2))
+    cv = [(np.setdiff1d(np.arange(n), fold), fold) for fold in folds]
+    (name,) = {"C", "alpha"} & set(model.get_params())
+    model = clone(model).set_params(**{name: start})
+    ends = []
+    for splits in cv, cv[::-1]:
+        search = HypergradSearch(model, {name: LOG}, scoring="accuracy", cv=splits)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            trials = search.fit(X_three, y_three).trials_
+        ends.append(min(np.mean([s.derivative.loss for s in t.splits]) for t in trials))
+    np.testing.assert_allclose(*ends, rtol=2e-3)
+
+
 MAPPED = (
     make_pipeline(StandardScaler(), Nystroem(n_components=30, random_state=0), Ridge()),
     {"nystroem__gamma": Real(1e-3, 10, log=True), "ridge__alpha": LOG},
+    (X_diabetes, y_diabetes),
+)
+# A step that no candidate changes draws the same in each of its fits.
+_SAMPLER = RBFSampler(
+    gamma=0.05, n_components=30, random_state=np.random.RandomState(0)
+)
+DRAWING = (
+    make_pipeline(StandardScaler(), _SAMPLER, Ridge(1e-3)),
+    {"ridge__alpha": LOG},
     (X_diabetes, y_diabetes),
 )
 
@@ -218,8 +249,9 @@ MAPPED = (
         (LOGISTIC, SPACE, (X, y)),
         (Lasso(0.1), {"alpha": Real(1e-3, 10, log=True)}, (X_diabetes, y_diabetes)),
         MAPPED,
+        DRAWING,
     ],
-    ids=["logistic", "lasso", "map"],
+    ids=["logistic", "lasso", "map", "drawing"],
 )
 def test_looks_depend_on_neither_workers_nor_limits(estimator, space, data, tmp_path):
     search = HypergradSearch(estimator, space)

@@ -537,6 +537,20 @@ def test_from_afar_the_first_split_goes_ahead(centres, start, stays):
     assert strategy.exhausted_reason == CONVERGED
 
 
+def test_from_afar_there_are_ends_of_the_bracket_too():
+    centres = ((2, 1), (2.02, 1))  # all splits look about within a small step
+    _, trials = search(
+        {"C": LOG},
+        50,
+        current={"C": 1e-3},
+        evaluate=split_bowls(*centres),
+        look_from=looking_at([], *centres),
+    )
+    _, end, *ends = [math.log10(trial.params["C"]) for trial in trials]
+    assert min(ends) < end - 0.16
+    assert max(ends) > end + 0.16
+
+
 def test_it_may_come_back_to_where_the_first_split_left():
     # Fits are loose there, and the loss of both falls towards it.
     centres, seen = ((1, 1), (6, 3)), []
