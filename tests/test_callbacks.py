@@ -178,7 +178,7 @@ def test_the_scoring_monitor_logs_what_it_logs_for_grid_search_cv(model, grid, n
 def test_the_progress_bar_draws_the_tree_of_grid_search_cv_to_its_end(
     model, grid, depth, n_jobs, capsys, monkeypatch
 ):
-    pytest.importorskip("rich")
+    rich = pytest.importorskip("rich")
     from sklearn.callback._progressbar import RichProgressMonitor
 
     told = []
@@ -194,7 +194,9 @@ def test_the_progress_bar_draws_the_tree_of_grid_search_cv_to_its_end(
 
     listen("_on_task_begin")
     listen("_on_task_end")
-    monkeypatch.setenv("COLUMNS", "200")  # narrow, it prints no percentages
+    # Narrow, as another test may have left it, it prints no percentages.
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(rich, "_console", None)
 
     def tasks(cls):
         told.clear()
