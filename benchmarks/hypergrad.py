@@ -90,7 +90,7 @@ class Problem:
         What is tuned.
     space : dict of str to Real
         Ranges, all logarithmic.
-    scoring : str
+    scoring : str or callable
         What every tool maximises.
     X, y : array-like
         The data.
@@ -107,7 +107,7 @@ class Problem:
 
     estimator: object
     space: dict
-    scoring: str
+    scoring: str | Callable
     X: object
     y: object
     starts: list
@@ -288,6 +288,17 @@ def breast_cancer_svc():
     )
 
 
+def breast_cancer_svc_by_loss():
+    return replace(breast_cancer_svc(), scoring=calibrated_log_loss)
+
+
+def calibrated_log_loss(estimator, X, y):
+    """Score decision values by their log-loss after Platt scaling."""
+    values = estimator.decision_function(X).reshape(-1, 1)
+    platt = LogisticRegression(C=1e6, tol=1e-8).fit(values, y)
+    return -log_loss(y, platt.predict_proba(values))
+
+
 PROBLEMS = {
     "breast_cancer logistic": breast_cancer_logistic,
     "digits logistic": digits_logistic,
@@ -301,6 +312,7 @@ PROBLEMS = {
     "5000x200 lasso": regression_lasso,
     "concrete Nystroem ridge": concrete_nystroem,
     "breast_cancer SVC": breast_cancer_svc,
+    "breast_cancer SVC log-loss": breast_cancer_svc_by_loss,
 }
 
 
@@ -386,6 +398,7 @@ def hypergrad_search(problem, seed, *, start):
         clone(problem.estimator).set_params(**start),
         problem.space,
         scoring=problem.scoring,
+        smooth_scoring="neg_log_loss" if callable(problem.scoring) else None,
         cv=problem.cv,
         random_state=seed,
     ).fit(problem.X, problem.y)

@@ -51,7 +51,7 @@ _ABOUT = (0.1, 0.3, 0.5, 0.7, 0.9)
 # By how much the trust region shrinks where a step disappoints, its least radius, and
 # the steps tried around a kink.
 _SHRINK = 3
-_MIN_RADIUS = 0.01
+_MIN_RADIUS = 0.003
 _POLL = 0.05
 _MAX_POLLS = 3
 # Up to so many coordinates, steps between the axes are tried too.

