@@ -293,10 +293,15 @@ def breast_cancer_svc_by_loss():
 
 
 def calibrated_log_loss(estimator, X, y):
-    """Score decision values by their log-loss after Platt scaling."""
-    values = estimator.decision_function(X).reshape(-1, 1)
+    """Score an estimator by its decision values."""
+    return -calibrated(estimator.decision_function(X), y)
+
+
+def calibrated(values, y):
+    """Give the log-loss of decision values after Platt scaling of all together."""
+    values = values.reshape(-1, 1)
     platt = LogisticRegression(C=1e6, tol=1e-8).fit(values, y)
-    return -log_loss(y, platt.predict_proba(values))
+    return log_loss(y, platt.predict_proba(values))
 
 
 PROBLEMS = {
@@ -456,11 +461,8 @@ class Judge:
             return -scores.mean(), np.nan
         values = cross_val_predict(
             estimator, problem.X, problem.y, cv=problem.cv, method="decision_function"
-        ).reshape(-1, 1)
-        # Platt scaling of all held-out values together.
-        platt = LogisticRegression(C=1e6, tol=1e-8).fit(values, problem.y)
-        loss = log_loss(problem.y, platt.predict_proba(values))
-        return loss, np.mean((values[:, 0] > 0) == problem.y)
+        )
+        return calibrated(values, problem.y), np.mean((values > 0) == problem.y)
 
 
 def measured(problem, judge, tool):

@@ -238,7 +238,8 @@ class Path(Solutions):
 class MapPath(Solutions):
     """Solutions on one split, as hyperparameters of a feature map move too.
 
-    Each begins at the one before. Slopes are those of the frozen Lagrangian.
+    Each begins at the one before, but that of the fit at the fit. Slopes are those of the
+    frozen Lagrangian.
 
     Parameters
     ----------
@@ -264,13 +265,12 @@ class MapPath(Solutions):
         self._map = feature_map
         self._mapped = mapped
         self._begin = begin
-        self._w = w
+        self._fit = self._w = w
         self._params = params
         self._own = own
         self._current = current
         self._held_out = held_out
         self._place = current
-        self._begun = False
 
     @property
     def n_bytes(self):
@@ -295,10 +295,11 @@ class MapPath(Solutions):
         moved = {own: values[name] for name, own in self._own.items()}
         params = {**self._params, **moved}
         equations = self._begin(features[0])
-        equations = equations and equations.at(params, self._w)
+        at_fit = values == self._current
+        guess = self._fit if at_fit else self._w
+        equations = equations and equations.at(params, guess)
         if equations is None:
             return None
-        at_fit = not self._begun and values == self._current
         tol = None if at_fit else _TOL
         w, factor, converged = polish(equations, params, features[0], tol)
         if not (converged and np.isfinite(w).all()):
@@ -306,7 +307,7 @@ class MapPath(Solutions):
         loss, d_f = self._held_out(equations.outputs(w, params, *features))
         if not (np.isfinite(loss) and np.isfinite(d_f).all()):
             return None
-        self._w, self._place, self._begun = equations.widened(w), values, True
+        self._w, self._place = equations.widened(w), values
         u = -equations.pullback(w, features[1], d_f)
         u = solve(equations, w, u, factor)
         lagrangian = lagrangian_of(equations, w, u, d_f)

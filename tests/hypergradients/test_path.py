@@ -76,10 +76,6 @@ def begun(model, train, test, name, slopes=True):
     return differentiate.path(clone(model), train, test, "", solution)
 
 
-def alone_at_fit(model, split):
-    return begun(model, *split, "C").at({"C": model.C}).solution
-
-
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_path_may_begin_near_one_on_another_split(n_classes):
     X, y = make_classification(
@@ -99,8 +95,8 @@ def test_a_path_may_begin_near_one_on_another_split(n_classes):
     np.testing.assert_allclose(found.slopes["C"], expected.slopes["C"], rtol=1e-3)
     assert path.at({"C": 1e-2}) is found
     # Back at the fit it begins at that, as if it had not been away.
-    back = path.at({"C": 1e4})
-    assert back.solution == alone_at_fit(model, splits[1])
+    at_once = begun(model, *splits[1], "C").at({"C": 1e4})
+    assert path.at({"C": 1e4}).solution == at_once.solution
     # Of other features there is nothing to learn.
     train, test = parts(X[:, :4], y, 80)
     other = begun(model, train, test, "C")
