@@ -238,8 +238,8 @@ class Path(Solutions):
 class MapPath(Solutions):
     """Solutions on one split, as hyperparameters of a feature map move too.
 
-    Each begins at the one before, but that of the fit at the fit. Slopes are those of the
-    frozen Lagrangian.
+    Each begins at the one before, but that of the fit at the fit. Slopes are those of
+    the frozen Lagrangian.
 
     Parameters
     ----------
