@@ -4,7 +4,8 @@ Downhill in two hyperparameters
 
 :class:`~skhpo.HypergradSearch` tunes ``C`` and ``gamma`` of a support vector machine
 that tells malignant tumours from benign ones. A path from each of two starts, over the
-loss that it follows and beside the scores that decide.
+loss that it follows and beside the scores that decide. Most places on it are looks,
+which the search solves by itself; few are fitted and scored.
 """
 
 # %%
@@ -54,16 +55,18 @@ STARTS = {"near": (1.0, 0.1), "far": (300.0, 0.3)}
 searches = {name: search_from(*start) for name, start in STARTS.items()}
 for name, search in searches.items():
     print(
-        f"{name}: {search.n_fits_} fits, least loss {min(losses(search)):.4f}, "
+        f"{name}: {len(search.looks_)} looks, {search.n_fits_} fits, "
+        f"least loss {min(losses(search)):.4f}, "
         f"best {search.best_score_:.4f}"
     )
     print(f"    {search.stop_reason_}")
 
 # %%
-# Contours are the loss, colours the accuracy; the crosses mark the candidates with the
-# best accuracy. The loss has kinks where samples become support vectors or cease to be,
-# most of all where ``C`` is large. There the first descent from afar ends in a dent.
-# The second one, on the other side, ends lower; a few points around that end are tried.
+# Contours are the loss, colours the accuracy. Dots are looks, rings the candidates, and
+# crosses mark those with the best accuracy. The loss has kinks where samples become
+# support vectors or cease to be, most of all where ``C`` is large. There the first
+# descent from afar ends in a dent. The second one, on the other side, ends lower. The
+# lowest looks around that end become candidates, as one of them may score higher.
 
 figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
 image = ax.pcolormesh(
@@ -73,22 +76,25 @@ figure.colorbar(image, label="accuracy")
 levels = np.geomspace(loss.min(), loss.max(), 14)
 ax.contour(C_grid, gamma_grid, loss, levels, cmap="viridis", linewidths=1)
 for number, (name, search) in enumerate(searches.items()):
-    C, gamma = (np.array([t.params[key] for t in search.trials_]) for key in space)
     style = {"color": f"C{number + 1}"}
-    label = f"{name}: {search.n_fits_} fits"
-    ax.plot(C, gamma, ".-", linewidth=1, label=label, **style)
-    best = search.best_index_
-    ax.plot(C[best], gamma[best], "x", markersize=12, markeredgewidth=3, **style)
+    looks = [[params[key] for key in space] for params, _ in search.looks_]
+    ax.plot(*np.transpose(looks), ".-", linewidth=1, markersize=4, **style)
+    fitted = [[trial.params[key] for key in space] for trial in search.trials_]
+    label = f"{name}: {len(looks)} looks, {search.n_fits_} fits"
+    ax.plot(*np.transpose(fitted), "o", fillstyle="none", label=label, **style)
+    best = fitted[search.best_index_]
+    ax.plot(*best, "x", markersize=12, markeredgewidth=3, **style)
 ax.set(xscale="log", yscale="log", xlabel="C", ylabel="gamma")
 ax.legend(loc="lower left")
 
 # %%
-# The loss of each candidate, in the order of the search.
+# The loss of each look, in the order of the search.
 
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for number, (name, search) in enumerate(searches.items()):
-    ax.plot(losses(search), ".-", color=f"C{number + 1}", label=name)
+    looked = [loss for _, loss in search.looks_]
+    ax.plot(looked, ".-", color=f"C{number + 1}", label=name)
 ax.axhline(loss.min(), color="0.6", linestyle="--", label="least of the grid")
-ax.set(xlabel="candidate", ylabel="loss", yscale="log")
+ax.set(xlabel="look", ylabel="loss", yscale="log")
 ax.legend(frameon=False)
 plt.show()

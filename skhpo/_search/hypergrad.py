@@ -175,7 +175,10 @@ class HypergradSearch(BaseSearch):
         Number of rows of ``cv_results_``.
     n_fits_ : int
         Number of fits behind them, the refit not counted, nor what the derivatives of
-        steps in front take, nor solves between rows.
+        steps in front take, nor looks between rows.
+    looks_ : list of (dict, float)
+        Where the search has looked between rows, in its order: parameters, and the mean
+        smooth loss over all splits. Empty where it went by rows alone.
     search_time_ : float
         Seconds that the search took, the refit not counted.
     shrinkage_ : float
@@ -210,13 +213,15 @@ class HypergradSearch(BaseSearch):
     regression with an l2 penalty and linear support vector machines with squared losses
     are solved by Newton steps or coordinate descent, each split from the solution that
     it, or at first another one, has had at a place near by; behind a Nystroem or an
-    RBFSampler, too, whose gamma and coef0 may move with them. That is done in the main
-    process, with the data of all splits in memory, up to 512 MB. What is found becomes
-    a row, with the ends of the bracket around it if the score is not the smooth loss
-    itself. A RuntimeWarning says where there was no solution, or the fits have a higher
-    loss than the solves; then the search goes on by fits. Another one names fits that
-    were stopped early, if their loss is more than a hundredth above that of their own
-    equations.
+    RBFSampler, too, whose gamma and coef0 may move with them. SVC and SVR are solved
+    from the support vectors of such a place, or fitted where these do not lead there.
+    That is done in the main process, with the data of all splits, and kernels of them,
+    in memory, up to 512 MB. What is found becomes a row. If the score is not the smooth
+    loss itself, so do the ends of the bracket around it or, of several parameters, the
+    lowest looks. A RuntimeWarning says where there was no solution, or the fits have a
+    higher loss than the solves; then the search goes on by fits. Another one names fits
+    that were stopped early, if their loss is more than a hundredth above that of their
+    own equations.
 
     With several metrics the one that ``refit`` names is followed; if ``refit`` is False
     or a callable, ``smooth_scoring`` must say what is.
@@ -387,6 +392,7 @@ class HypergradSearch(BaseSearch):
             _with_slopes(trial, strategy.known(trial.candidate))
             for trial in self.trials_
         ]
+        self.looks_ = strategy.looks
         if strategy.shrinkage is None:
             return
         choice = strategy.choice(getattr(self, "best_index_", None))

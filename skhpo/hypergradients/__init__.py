@@ -37,6 +37,7 @@ from skhpo.hypergradients import (
     least_squares,
     linear_svm,
     logistic,
+    svm,
 )
 
 TABLE = {
@@ -57,7 +58,7 @@ TABLE = {
     QuadraticDiscriminantAnalysis: closed.QuadraticDiscriminantEquations,
     Ridge: least_squares.RidgeEquations,
     RidgeClassifier: least_squares.RidgeClassifierEquations,
-    SVC: kernel.SVCEquations,
-    SVR: kernel.SVREquations,
+    SVC: svm.SVCEquations,
+    SVR: svm.SVREquations,
     TweedieRegressor: glm.TweedieEquations,
 }

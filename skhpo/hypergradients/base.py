@@ -105,9 +105,13 @@ class Equations(ABC):
         ``restore(estimator, X, y, solution)`` writes what :meth:`solution` has given
         to an estimator that is not fitted, as far as the equations need it. None:
         every fit is differentiated where it is made.
+    path : type or None, default=None
+        How to go on from a fit, if not by Newton steps: made as
+        :class:`~skhpo.hypergradients.path.Path` is.
     """
 
     restore = None
+    path = None
     unique = False
     kind = "prediction"
     polished = True

@@ -112,7 +112,7 @@ class Differentiator:
         params = chain.model.get_params(deep=False)
         held_out = partial(self._held_out, equations.kind, chain, test)
         brief = not (slopes or (first and self.check)) and equations.restore
-        if brief and chain.can_look(names):
+        if brief and _can_look(chain, names):
             solution = equations.solution(equations.w)
             if solution is not None:
                 f = equations.outputs(equations.w, params, X, X_new)
@@ -162,7 +162,9 @@ class Differentiator:
             if self.check and first:
                 self._compare(estimator, train, test, prefix + name, name, slope)
             found[prefix + name] = slope
-        solution = equations.solution(w)
+        is_model = all(name.startswith(chain.prefix) for name in names)
+        goes_on = is_model or not equations.path
+        solution = equations.solution(w) if goes_on else None
         if solution is not None:
             solution = packed(solution)
         return Derivative(loss, found, solution)
@@ -218,9 +220,9 @@ class Differentiator:
         values = estimator.get_params(deep=True)
         names = self._names_of(estimator, prefix, values)
         on_map = chain.model is not estimator
-        if on_map and chain.can_look(names):
+        if on_map and _can_look(chain, names):
             chain.fronts[0].steps.fit(train.X)  # in single precision it is no map
-        if not chain.can_look(names):
+        if not _can_look(chain, names):
             return None
         X, X_new = chain.transform(train.X), chain.transform(test.X)
         params = chain.model.get_params(deep=False)
@@ -240,7 +242,8 @@ class Differentiator:
             return None
         held_out = partial(self._held_out, equations.kind, chain, test)
         if not on_map:
-            return Path(equations, params, names, X, X_new, held_out)
+            kind = equations.path or Path
+            return kind(equations, params, names, X, X_new, held_out)
         known = chain.names_of_map
         mapped = {name: known[name] for name in names if name in known}
         own = {n: n.removeprefix(chain.prefix) for n in names if n not in known}
@@ -317,6 +320,12 @@ class Differentiator:
         values, slopes = chain.inverse_target(f)
         loss, d_values = self.loss(values, y.reshape(len(f), -1).astype(float), s)
         return loss, d_values * slopes
+
+
+def _can_look(chain, names):
+    """Tell whether there is a path from a fit: of some models without a map alone."""
+    on_map = chain.model is not chain.estimator
+    return chain.can_look(names) and not (on_map and equations_of(chain.model).path)
 
 
 def _solve(equations, params, X, X_new, held_out):

@@ -285,7 +285,7 @@ class MapPath(Solutions):
                 break
             # The solution is too far from the one before; others lie between.
             for k in range(1, n_steps):
-                super().at(_on_the_way(before, values, k / n_steps))
+                super().at(on_the_way(before, values, k / n_steps))
             found = super().at(values)
         return found
 
@@ -324,7 +324,7 @@ class MapPath(Solutions):
         return Derivative(float(loss), slopes, of_fit)
 
 
-def _on_the_way(before, values, share):
+def on_the_way(before, values, share):
     """Give values between others, in their logarithms where they have some."""
     between = {}
     for name, end in values.items():

@@ -15,6 +15,8 @@ _CLOSE = 1e-3
 _LOOSE = 0.01
 # What is nearer to an end than this tells nothing new.
 _APART = 0.02
+# Rows around an end of several coordinates, for each of them.
+_N_AROUND = 4
 _NO_SOLUTION = (
     "HypergradSearch looks between candidates by solves of its own, and at {} it has "
     "found no solution. The search goes on by fits, which take longer."
@@ -29,6 +31,30 @@ _STOPPED_EARLY = (
     "of {:.6g}: they were stopped early, and other values may suit such fits better. "
     "Lower the estimator's tol, or raise its max_iter."
 )
+
+
+class Rows:
+    """Candidates that are settled, in place of a descent.
+
+    Parameters
+    ----------
+    settings : list of Candidate
+        One after the other.
+    strength : float
+        As that of the descent they belong to.
+    """
+
+    def __init__(self, settings, strength):
+        self.strength = strength
+        self._settings = iter(settings)
+
+    def next(self):
+        """Give the next candidate; None at the end."""
+        setting = next(self._settings, None)
+        return setting and replace(setting, needs_slopes=False)
+
+    def learn(self):
+        """Nothing follows from losses and slopes."""
 
 
 class Descent:
@@ -110,7 +136,7 @@ class Descent:
         self._look = None  # gives derivatives at other places, where that takes no fits
         self._lowest = np.inf, None, None  # loss, place, and setting, rows or not
         self._reason = None  # why the search ended, while its end is no row yet
-        self._places = []  # where it has looked, with settings
+        self._places = []  # where it has looked, with settings and losses
         self._ends = None  # of these, what is to be a row once the end is one
         if not len(start):
             self._search = _once(start)
@@ -220,12 +246,13 @@ class Descent:
         search, places = scout(self._u), []
         u, setting = next(search), self._next
         while True:
-            places.append((u, setting))
             found = self._look(self._moved(setting), 1)
             if not found:
                 return None
+            known = self._value(u, found)
+            places.append((u, setting, known[0]))
             try:
-                u = search.send(self._value(u, found))
+                u = search.send(known)
             except StopIteration as stop:
                 u, curvature = stop.value
                 break
@@ -238,7 +265,8 @@ class Descent:
             return None
         self._remember(f)
         self._u, self._next = u, setting
-        self._places += [*places, (u, setting)]
+        self._places += places
+        self._saw(found)
         self._search = descend(u, lambda: self._look is None, curvature=curvature)
         next(self._search)
         return found
@@ -265,8 +293,14 @@ class Descent:
                     _NO_SOLUTION.format(self._next.params), RuntimeWarning, stacklevel=2
                 )
             return None
-        self._places.append((self._u, self._next))
+        self._saw(found)
         return found
+
+    def _saw(self, found):
+        """Note a look at all splits where the search is now."""
+        loss, _ = self._value(self._u, found)
+        self._places.append((self._u, self._next, loss))
+        self._strategy.looks.append((self._next.params, self._mean_loss(found)))
 
     def _go_on(self, f, g):
         """Ask the search where it wants to look next."""
@@ -339,7 +373,23 @@ class Descent:
         below = [place for place in places if place[0][0] <= self._u[0] - _APART]
         above = [place for place in places if place[0][0] >= self._u[0] + _APART]
         ends = below[-1:] + above[:1]
-        return [(u, s) for u, s in ends if self._strategy.known(s) is None]
+        return [(u, s) for u, s, _ in ends if self._strategy.known(s) is None]
+
+    def around(self):
+        """List the lowest places where it has only looked, four for each coordinate.
+
+        They are apart from one another and from the best one, and may have a better
+        score where that is not the loss.
+        """
+        found, chosen = [], [self.best]
+        if not self._strategy.keeps_ends or len(self.best) == 1:
+            return found  # a lone coordinate has a bracket
+        for u, setting, _ in sorted(self._places, key=lambda place: place[2]):
+            distances = [np.linalg.norm(u - other) for other in chosen]
+            if min(distances) >= _APART and self._strategy.known(setting) is None:
+                chosen.append(u)
+                found.append(setting)
+        return found[: _N_AROUND * len(self.best)]
 
     @property
     def split_losses(self):

@@ -52,7 +52,7 @@ _ABOUT = (0.1, 0.3, 0.5, 0.7, 0.9)
 # the steps tried around a kink.
 _SHRINK = 3
 _MIN_RADIUS = 0.003
-_POLL = 0.05
+_POLLS = 0.05, 0.025, 0.0125
 _MAX_POLLS = 3
 # Up to so many coordinates, steps between the axes are tried too.
 _MAX_ACROSS = 3
@@ -109,7 +109,7 @@ def descend(
     """
     if len(start) == 1:
         return _bracket(start, looks_cost, curvature)
-    return _quasi_newton(start, may_poll, at_kink)
+    return _quasi_newton(start, looks_cost, may_poll, at_kink)
 
 
 def scout(start):
@@ -335,14 +335,14 @@ def _least_of_cubic(a, b):
     return a[0] + t[least] * width, values[least]
 
 
-def _quasi_newton(start, may_poll, at_kink):
+def _quasi_newton(start, looks_cost, may_poll, at_kink):
     u = np.array(start)
     f, g, *_ = yield u
     if not np.isfinite(f):
         return FAILED
     if not g.any():
         return FLAT
-    first = _POLL if at_kink else _FIRST_STEP
+    first = _POLLS[0] if at_kink else _FIRST_STEP
     B = np.eye(len(u)) * max(np.linalg.norm(g), 1e-12) / first
     radius = 0.0 if at_kink else first
     n_looks, n_doubts, n_polls, doubted, foretold = 1, 0, 0, None, []
@@ -366,12 +366,16 @@ def _quasi_newton(start, may_poll, at_kink):
             # A kink: the slopes promise what the function does not keep.
             found = None
             if n_polls < _MAX_POLLS and may_poll(f):
-                found = yield from _poll(u, f)
+                lengths = _POLLS[:1] if looks_cost() else _POLLS
+                for length in lengths:
+                    found = yield from _poll(u, f, length)
+                    if found is not None:
+                        break
             if found is None:
                 return KINK
             n_polls += 1
             u, f, g = found
-            radius = _POLL
+            radius = length
             continue
         new = np.clip(u + step, 0, 1)
         f_new, g_new, *_ = yield new
@@ -402,7 +406,7 @@ def _doubtful(slope, f):
     return slope * _DOUBT > TOLERANCE * abs(f)
 
 
-def _poll(u, f):
+def _poll(u, f, length):
     """Step along the axes, and between any two; give the first better point, or None.
 
     A kinked valley may run across the axes.
@@ -413,8 +417,8 @@ def _poll(u, f):
     seen = []
     for way in (*axes, *across):
         for side in (1, -1):
-            new = np.clip(u + side * _POLL * way, 0, 1)
-            if any(_rises(*point, new) for point in seen):
+            new = np.clip(u + side * length * way, 0, 1)
+            if any(_rises(*point, new, length) for point in seen):
                 continue
             f_new, g_new, *_ = yield new
             if f_new < f - TOLERANCE * abs(f):
@@ -424,12 +428,12 @@ def _poll(u, f):
     return None
 
 
-def _rises(u, g, new):
+def _rises(u, g, new, length):
     """Tell whether the loss at a worse point nearby rises further towards `new`.
 
     A convex one is then not better there.
     """
-    return np.linalg.norm(new - u) < _POLL and g @ (new - u) > 0
+    return np.linalg.norm(new - u) < length and g @ (new - u) > 0
 
 
 def _free(u, g):

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from skhpo.strategies._course import Descent
+from skhpo.strategies._course import Descent, Rows
 from skhpo.strategies._descent import CONVERGED, KINK
 from skhpo.strategies._shrinkage import (
     LADDER,
@@ -85,6 +85,7 @@ class GradientStrategy:
         self._seen = {}  # key -> derivatives of the splits, once it is told
         self._rows = {}  # key -> row
         self._descent = None
+        self.looks = []  # settings between rows, and their mean losses
         self.shrinkage = shrinkage
         self._strengths = {}  # key -> how strongly its descent shrinks
         arms = self._arms(n_planned or n_iter)
@@ -240,6 +241,14 @@ class GradientStrategy:
         return [names for names in groups if len(names) > 1]
 
     def _from(self, fixed, axes, n_rows, begun=None):
+        """Yield descents as :meth:`_descended` does, then rows around the end."""
+        n_before = len(self._seen)
+        better = yield from self._descended(fixed, axes, n_rows, begun)
+        n_left = n_rows - (len(self._seen) - n_before)
+        yield Rows(better.around()[: max(n_left, 0)], better.strength)
+        return better
+
+    def _descended(self, fixed, axes, n_rows, begun):
         """Yield a descent from the current values, another unless it converges.
 
         Of two descents only the one that ends lower looks around its end, if that is a

@@ -348,6 +348,8 @@ LOOKED_AT = {
     PoissonRegressor,
     Ridge,
     RidgeClassifier,
+    SVC,
+    SVR,
     TweedieRegressor,
 }
 
@@ -383,11 +385,12 @@ def test_a_look_is_what_a_fit_there_gives(case):
         X = case.sparse(np.where(np.abs(X) > 0.5, X, 0.0))
     train, test, path = begun_path(case, X, y)
     if path is None:
-        several = np.ndim(y) > 1 or case.estimator.get_params().get("l1_ratio")
+        many = np.ndim(y) > 1 or case.estimator.get_params().get("l1_ratio")
         penalty = case.estimator.get_params().get("penalty")
-        by_fits = several or penalty not in ("deprecated", None, "l2")
+        by_fits = many or penalty not in ("deprecated", None, "l2")
         unsquared = case.estimator.get_params().get("loss") in UNSQUARED
-        assert by_fits or unsquared or type(case.estimator) not in LOOKED_AT
+        several = case.estimator.get_params().get("kernel") in ("linear", "sigmoid")
+        assert by_fits or unsquared or several or type(case.estimator) not in LOOKED_AT
         return
     assert type(case.estimator) in LOOKED_AT
     differentiate = Differentiator(case.names, LOSSES[case.data])
@@ -421,14 +424,16 @@ def test_slopes_of_looks_are_those_of_differences(case):
     way = rng.uniform(-1, 1, len(case.names))
     direction = rng.normal(size=len(case.names))
     direction /= np.linalg.norm(direction)
-    at = {h: moved(case, way + h * direction) for h in (0.0, -3e-3, 3e-3)}
+    # A support vector machine has many kinks, and is solved to the end.
+    step = 3e-5 if isinstance(case.estimator, (SVC, SVR)) else 3e-3
+    at = {h: moved(case, way + h * direction) for h in (0.0, -step, step)}
     looks = {h: path.at(values) for h, values in at.items()}
     slope = sum(
-        looks[0.0].slopes[name] * (at[3e-3][name] - at[-3e-3][name])
+        looks[0.0].slopes[name] * (at[step][name] - at[-step][name])
         for name in case.names
     )
-    rise = looks[3e-3].loss - looks[-3e-3].loss
-    np.testing.assert_allclose(slope, rise, rtol=2e-3, atol=1e-8)
+    rise = looks[step].loss - looks[-step].loss
+    np.testing.assert_allclose(slope, rise, rtol=2e-3, atol=3e-6 * step)
 
 
 LINEAR = [

@@ -42,7 +42,7 @@ from sklearn.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
-from sklearn.svm import SVC, LinearSVC, LinearSVR
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from skhpo import BlockScaler, HypergradSearch, Integer, Real
 from skhpo._evaluation.looks import complete, look_from
@@ -362,12 +362,47 @@ def test_a_start_where_all_coefficients_are_zero_is_left():
     assert search.best_score_ > 0.48
 
 
-def test_two_parameters_and_accuracy():
+SVC_SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": Real(1e-4, 1, log=True)}
+
+
+def svc(**options):
     estimator = make_pipeline(StandardScaler(), SVC())
-    space = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": Real(1e-4, 1, log=True)}
-    search = HypergradSearch(estimator, space).fit(X, y)
+    return HypergradSearch(estimator, SVC_SPACE, **options)
+
+
+def test_two_parameters_and_accuracy():
+    search = svc().fit(X, y)
     assert search.best_score_ > 0.978
-    assert search.n_candidates_ <= 50
+    assert search.n_candidates_ <= 16
+    # Those of the lowest looks that are apart are rows, too, as one may score higher.
+    at = {tuple(params.values()) for params, _ in search.looks_}
+    losses = {tuple(params.values()): loss for params, loss in search.looks_}
+    found = [tuple(params.values()) for params in rows(search)]
+    around = [losses[place] for place in found if place in at][-8:]
+    assert len(around) == 8
+    assert max(around) <= np.median([*losses.values()])
+
+
+def test_rows_around_an_end_are_among_the_n_iter():
+    whole = svc().fit(X, y)
+    fewer = svc(n_iter=whole.n_candidates_ - 3).fit(X, y)
+    assert rows(fewer) == rows(whole)[:-3]
+    assert fewer.stop_reason_ == "n_iter candidates evaluated"
+
+
+def test_a_machine_is_looked_at_between_rows():
+    space = {"svr__C": Real(1, 1e4, log=True), "svr__gamma": Real(1e-4, 1, log=True)}
+    estimator = make_pipeline(StandardScaler(), SVR())
+    search = HypergradSearch(estimator, space, cv=3).fit(X_diabetes, y_diabetes)
+    # The score is the loss, so that nothing but an end can be the best.
+    assert search.n_candidates_ <= 5 and len(search.looks_) > 5
+    assert search.best_score_ > 0.48
+    best = min(search.looks_, key=lambda look: look[1])
+    assert 1 - best[1] == pytest.approx(search.best_score_, abs=1e-3)
+    found = clone(search).set_params(n_jobs=2).fit(X_diabetes, y_diabetes)
+    assert rows(found) == rows(search)
+    assert found.looks_ == search.looks_
+    np.testing.assert_array_equal(scores_of(found), scores_of(search))
 
 
 @pytest.mark.parametrize(
@@ -511,8 +546,9 @@ def rows(search):
 
 def test_of_rows_with_the_best_score_the_one_with_the_least_loss_wins():
     space = {"C": Real(1e-2, 1e3, log=True), "gamma": Real(1e-4, 10.0, log=True)}
-    search = HypergradSearch(SVC(C=1000, gamma=1.0), space, n_iter=25)
-    search.fit(*load_iris(return_X_y=True))
+    # With a limit of iterations it goes by rows, which are many.
+    svc = SVC(C=1000, gamma=1.0, max_iter=10**6)
+    search = HypergradSearch(svc, space, n_iter=25).fit(*load_iris(return_X_y=True))
     losses = np.array(
         [np.mean([s.derivative.loss for s in trial.splits]) for trial in search.trials_]
     )

@@ -149,7 +149,7 @@ def valley(x):
 def test_around_a_kink_nothing_is_tried_where_the_loss_is_known_to_rise(angle):
     function = rotated(valley, angle)
     f, _ = function(np.array([0.5, 0.5]))
-    poll, seen, found = _poll(np.array([0.5, 0.5]), f), [], None
+    poll, seen, found = _poll(np.array([0.5, 0.5]), f, 0.05), [], None
     new = next(poll)
     while found is None:
         f_new, g_new = function(new)
@@ -189,6 +189,19 @@ def test_around_a_kink_there_are_only_looks_that_are_wanted():
     n = len(unpolled)
     np.testing.assert_array_equal(around[1:3], points[n : n + 2])
     assert np.isclose(np.linalg.norm(around[1] - end), 0.05)
+
+
+def test_looks_that_cost_little_are_nearer_to_a_kink_too():
+    points, values, reason = run(cone, [0.9, 0.6])
+    more, more_values, same = run(cone, [0.9, 0.6], looks_cost=lambda: False)
+    assert reason == same == KINK
+    assert more_values.min() <= values.min()
+    end = more[more_values.argmin()]
+    distances = np.linalg.norm(more[more_values.argmin() + 1 :] - end, axis=1)
+    for length in (0.05, 0.025, 0.0125):
+        assert np.isclose(distances, length).any()
+    costly = np.linalg.norm(points - points[values.argmin()], axis=1)
+    assert not np.isclose(costly, 0.0125).any()
 
 
 @pytest.mark.parametrize("start", [(0.2, 0.95), (0.95, 0.2)])

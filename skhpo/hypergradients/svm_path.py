@@ -1,0 +1,371 @@
+"""Support vector machines solved anew as their hyperparameters move.
+
+====================  ===========  ====================================================
+symbol                shape        meaning
+====================  ===========  ====================================================
+K, K_new              (n, n),      kernel of the training part, and of the held-out
+                      (n_new, n)   part with it
+beta, b               (n,), scalar dual coefficients and intercept, f = K beta + b
+side                  (n,)         sign of beta; 0 where it is zero
+limit                 (n,)         C times the weight of a sample
+epsilon               scalar       errors of a regression that cost nothing; else 0
+I, B                  sets         free samples, 0 < |beta| < limit, and bound ones
+r                     (n,)         f - y
+d                     (n_new,)     derivative of the held-out loss by f
+a, c                  (|I|,),      adjoint: K_II a + c = - K_new_I' d, sum(a) = - sum(d)
+                      scalar
+====================  ===========  ====================================================
+
+If I and B are known, the free beta and b solve linear equations: ``r_I = - epsilon
+side_I`` and ``sum(beta) = 0``. Where a beta leaves its range, or another sample lies on
+the wrong side of its margin, the sets are changed, all at once, and the equations are
+solved again [1]_. From the sets of a place nearby it takes few changes; where they
+come to no end, as they need not, libsvm finds the sets.
+
+References
+----------
+.. [1] M. Hintermueller, K. Ito and K. Kunisch, "The primal-dual active set strategy as
+   a semismooth Newton method", SIAM Journal on Optimization 2003.
+"""
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from skhpo.hypergradients.base import STEP, Derivative, packed, polish, solve
+from skhpo.hypergradients.kernel import base_of, by_parameter, of_base
+from skhpo.hypergradients.path import Solutions, lagrangian_of, on_the_way
+
+# Changes of the sets, and so many in a row that leave no fewer samples to change.
+_MAX_CHANGES = 20
+_MAX_IN_VAIN = 3
+# Of the way to a place, what is gone at once at least.
+_LEAST_STEP = 1 / 8
+# Of the limits, and of the targets, what counts as reached.
+_TOL = 1e-8
+# Of the mean curvature, what keeps the equations regular; what is left of them.
+_JITTER = 1e-12
+_LEFT = 1e-10
+_MAX_REFINEMENTS = 5
+
+
+class Sets(NamedTuple):
+    """Which samples of a machine have a dual coefficient, and on which side.
+
+    Parameters
+    ----------
+    side : ndarray of shape (n,)
+        Its sign, 0 without one.
+    is_bound : ndarray of bool of shape (n,)
+        Whether it is at its limit.
+    """
+
+    side: np.ndarray
+    is_bound: np.ndarray
+
+
+class _FreeEquations:
+    """The equations of the free samples, ``K_II x + b = h`` and ``sum(x) = total``."""
+
+    def __init__(self, K):
+        self._K = K
+        H = K.copy()
+        H[np.diag_indices_from(H)] += _JITTER * np.trace(H) / len(H)
+        self._factor, failed = dpotrf(H, overwrite_a=True)
+        if failed:
+            raise np.linalg.LinAlgError
+        self._ones = dpotrs(self._factor, np.ones(len(K)))[0]
+        self._sum = self._ones.sum()
+
+    def roughly(self, h, total):
+        """Give x and b of equations that the jitter has made a little other ones."""
+        x = dpotrs(self._factor, h)[0]
+        b = (x.sum() - total) / self._sum
+        return x - b * self._ones, b
+
+    def solve(self, h, total):
+        """Give x and b, by refinement."""
+        x, b = self.roughly(h, total)
+        size = np.abs(h).max() or 1.0
+        for _ in range(_MAX_REFINEMENTS):
+            left, left_total = h - self._K @ x - b, total - x.sum()
+            if np.abs(left).max() <= _LEFT * size:
+                break
+            dx, db = self.roughly(left, left_total)
+            x, b = x + dx, b + db
+        return x, b
+
+
+class _Dual:
+    """The dual of one machine, at some values of its hyperparameters.
+
+    Parameters
+    ----------
+    K : ndarray of shape (n, n)
+        Kernel.
+    y : ndarray of shape (n,)
+        Targets; of two classes -1 and 1.
+    limit : ndarray of shape (n,)
+        Largest dual coefficients.
+    epsilon : float or None
+        Of a regression; None for two classes.
+
+    Attributes
+    ----------
+    sets : Sets
+        At the solution.
+    free, bound : ndarray of int
+        Its samples.
+    beta : ndarray of shape (n,)
+        Its dual coefficients.
+    b : float
+        Its intercept.
+    equations : _FreeEquations
+        Of the free samples.
+    """
+
+    def __init__(self, K, y, limit, epsilon):
+        self.K, self.y, self.limit = K, y, limit
+        self.epsilon = epsilon or 0.0
+        self._is_regression = epsilon is not None
+
+    def solve(self, sets):
+        """Find the solution, beginning at sets from nearby.
+
+        Returns
+        -------
+        bool
+            Whether this has come to an end.
+        """
+        side, is_bound = sets.side.copy(), sets.is_bound.copy()
+        tol = _TOL * max(np.abs(self.y).max(), 1e-300)
+        fewest, in_vain = np.inf, 0
+        for _ in range(_MAX_CHANGES):
+            free = np.flatnonzero((side != 0) & ~is_bound)
+            if not len(free):
+                return False
+            bound = np.flatnonzero(is_bound)
+            beta = np.zeros(len(side))
+            beta[bound] = side[bound] * self.limit[bound]
+            of_bound = self.K @ beta
+            rows = self.K[free]
+            equations = _FreeEquations(rows[:, free])
+            h = self.y[free] - self.epsilon * side[free] - of_bound[free]
+            total = -beta[bound].sum()
+            own, b = equations.roughly(h, total)
+            r = of_bound + own @ rows + b - self.y
+
+            size, most = side[free] * own, self.limit[free]
+            to_zero = free[size < -_TOL * most]
+            to_limit = free[size > most * (1 + _TOL)]
+            released = bound[side[bound] * r[bound] + self.epsilon > tol]
+            entering, new_side = self._entering(side, r, tol)
+            n = len(to_zero) + len(to_limit) + len(released) + len(entering)
+            if n == 0:
+                beta[free], self.b = equations.solve(h, total)
+                self.sets, self.beta = Sets(side, is_bound), beta
+                self.free, self.bound, self.equations = free, bound, equations
+                return bool(np.isfinite(beta).all())
+            in_vain = 0 if n < fewest else in_vain + 1
+            if in_vain == _MAX_IN_VAIN:
+                return False
+            fewest = min(fewest, n)
+            side[to_zero] = 0
+            is_bound[to_limit], is_bound[released] = True, False
+            side[entering] = new_side
+        return False
+
+    def _entering(self, side, r, tol):
+        """List samples without a dual coefficient that want one, and on which side."""
+        wanted = -np.sign(r) if self._is_regression else self.y
+        wants = (side == 0) & (self.limit > 0) & (wanted * r + self.epsilon < -tol)
+        samples = np.flatnonzero(wants)
+        return samples, wanted[samples]
+
+
+class MachinePath(Solutions):
+    """Solutions of support vector machines on one split, as hyperparameters move.
+
+    Parameters
+    ----------
+    equations : SVCEquations or SVREquations
+        Of the fit that it begins at.
+    params : dict of str to object
+        Parameters of the estimator there.
+    names : list of str
+        Those of them that move.
+    X, X_new : {ndarray, sparse matrix} of shape (n, p) and (n_new, p)
+        Features of the training and of the held-out part.
+    held_out : callable
+        ``held_out(f)`` gives the loss of outputs, and its derivative by them.
+    """
+
+    def __init__(self, equations, params, names, X, X_new, held_out):
+        self._equations = equations
+        # What gamma is, where a rule says so.
+        self._params = {**params, "gamma": equations.params["gamma"]}
+        self._names = names
+        self._X, self._X_new = X, X_new
+        self._held_out = held_out
+        self._fit = self._values({})
+        # From the nearest of these the next one begins.
+        self._known = [(self._fit, _sets_of(equations))]
+        self._told = {}
+
+    @property
+    def n_bytes(self):
+        # Kernels take as much as what they are a function of.
+        sizes = [len(rows) for rows in self._equations.rows]
+        return 2 * 8 * sum(n * (n + self._X_new.shape[0]) for n in sizes)
+
+    @cached_property
+    def _bases(self):
+        """What the kernels of both parts are a function of, for each machine."""
+        kernel = self._params["kernel"]
+        bases = [base_of(kernel, X, self._X) for X in (self._X, self._X_new)]
+        return [
+            (bases[0][np.ix_(rows, rows)], bases[1][:, rows])
+            for rows in self._equations.rows
+        ]
+
+    @cached_property
+    def _arrays(self):
+        """For the kernels; new ones would take longer than what is written to them."""
+        return [tuple(map(np.empty_like, bases)) for bases in self._bases]
+
+    def _values(self, values):
+        return tuple(float(values.get(n, self._params[n])) for n in self._names)
+
+    def _at(self, values):
+        place = self._values(values)
+        if place not in self._told:
+            self._told[place] = self._found(place)
+        return self._told[place]
+
+    def _found(self, place):
+        values = dict(zip(self._names, place, strict=True))
+        params = {**self._params, **values}
+        solved = self._reached(values)
+        if solved is None:
+            equations = self._equations.fitted(values)
+            sets = _sets_of(equations)
+            solved = self._solved(params, sets)
+            if solved is None:
+                self._known.append((place, sets))
+                return self._at_fit(equations, params)
+        duals, kernels_new = solved
+        self._known.append((place, [dual.sets for dual in duals]))
+        columns = [
+            K_new @ dual.beta + dual.b
+            for dual, K_new in zip(duals, kernels_new, strict=True)
+        ]
+        votes = self._equations.votes
+        loss, d_f = self._held_out(np.column_stack(columns) @ votes)
+        if not (np.isfinite(loss) and np.isfinite(d_f).all()):
+            return None
+        slopes = dict.fromkeys(self._names, 0.0)
+        machines = self._equations.machines
+        of_machines = (d_f @ votes.T).T
+        parts = zip(machines, duals, self._bases, kernels_new, of_machines, strict=True)
+        for machine, dual, bases, K_new, d in parts:
+            own = _slopes(dual, machine.s, bases, K_new, d, params, self._names)
+            slopes = {name: slopes[name] + own[name] for name in slopes}
+        at_fit = place == self._fit
+        of_fit = packed(self._equations.solution(None)) if at_fit else None
+        return Derivative(float(loss), slopes, of_fit)
+
+    def _reached(self, values):
+        """Solve from the nearest place, by way of others if need be."""
+        place = self._values(values)
+        start, sets = min(self._known, key=lambda known: _distance(known[0], place))
+        before = dict(zip(self._names, start, strict=True))
+        gone, step, solved = 0.0, 1.0, None
+        while gone < 1:
+            between = on_the_way(before, values, gone + step)
+            solved = self._solved({**self._params, **between}, sets)
+            if solved is not None:
+                gone, sets = gone + step, [dual.sets for dual in solved[0]]
+            elif step > _LEAST_STEP:
+                step /= 2
+            else:
+                return None
+        return solved
+
+    def _solved(self, params, sets):
+        """Solve each machine; give them and their kernels, None if one fails."""
+        duals, kernels_new = [], []
+        machines = self._equations.machines
+        of = {name: params[name] for name in ("gamma", "degree", "coef0")}
+        parts = zip(machines, self._bases, self._arrays, sets, strict=True)
+        for machine, (base, base_new), (K, K_new), own in parts:
+            K = of_base(params["kernel"], base, **of, out=K)
+            limit = params["C"] * machine.s
+            dual = _Dual(K, machine.y, limit, machine.epsilon(params))
+            try:
+                ended = dual.solve(own)
+            except np.linalg.LinAlgError:
+                ended = False
+            if not ended:
+                return None
+            duals.append(dual)
+            kernels_new.append(of_base(params["kernel"], base_new, **of, out=K_new))
+        return duals, kernels_new
+
+    def _at_fit(self, equations, params):
+        """Differentiate at a fit whose sets leave something to be desired."""
+        X, X_new = self._X, self._X_new
+        w, factor, _ = polish(equations, params, X)
+        loss, d_f = self._held_out(equations.outputs(w, params, X, X_new))
+        if not (np.isfinite(loss) and np.isfinite(d_f).all()):
+            return None
+        u = solve(equations, w, -equations.pullback(w, X_new, d_f), factor)
+        lagrangian = lagrangian_of(equations, w, u, d_f)
+        slopes = {}
+        for name in self._names:
+            step = STEP * (abs(float(params[name])) or 1.0)
+            ends = [
+                lagrangian({**params, name: params[name] + h}, X, X_new)
+                for h in (step, -step)
+            ]
+            slopes[name] = float(ends[0] - ends[1]) / (2 * step)
+        return Derivative(float(loss), slopes)
+
+
+def _sets_of(equations):
+    return [Sets(machine.signs, machine.bound) for machine in equations.machines]
+
+
+def _distance(a, b):
+    """Give the distance of values by their logarithms."""
+    logs = np.log(np.maximum(np.abs([a, b]), 1e-300))
+    return float(np.abs(logs[0] - logs[1]).sum())
+
+
+def _slopes(dual, weights, bases, K_new, d, params, names):
+    """Differentiate ``d' f_new`` by hyperparameters, by one adjoint solve."""
+    free, bound = dual.free, dual.bound
+    a, c = dual.equations.solve(-(d @ K_new[:, free]), -d.sum())
+    slopes = {}
+    for name in names:
+        if name == "C":
+            # What is bound moves with its limit.
+            moved = np.zeros(len(weights))
+            moved[bound] = dual.sets.side[bound] * weights[bound]
+            by_new, by_free = K_new @ moved, (dual.K @ moved)[free]
+            slope = d @ by_new + a @ by_free + c * moved.sum()
+        elif name == "epsilon":
+            slope = a @ dual.sets.side[free]
+        else:
+            support = np.append(free, bound)
+            own = dual.beta[support]
+            rows, columns = np.ix_(free, support), (slice(None), support)
+            parts = [(bases[0], dual.K, rows, a), (bases[1], K_new, columns, d)]
+            slope = 0.0
+            for base, K, cells, left in parts:
+                of = {key: params[key] for key in ("gamma", "degree", "coef0")}
+                by = by_parameter(params["kernel"], base[cells], K[cells], name, **of)
+                slope += left @ (by @ own)
+        slopes[name] = float(slope)
+    return slopes
