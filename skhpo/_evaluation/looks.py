@@ -9,7 +9,7 @@ from skhpo._evaluation.trust import cannot_write
 MAX_LOOKED_BYTES = 2**29
 
 
-def look_from(evaluator, params, derivatives, *, deadline=None):
+def look_from(evaluator, params, derivatives, *, is_short=False, deadline=None):
     """Begin to look at other values of parameters, by solves instead of fits.
 
     Called in the main thread, between candidates.
@@ -22,6 +22,8 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
         Of a candidate.
     derivatives : sequence of (Derivative or None)
         What `differentiate` has given for its splits.
+    is_short : bool, default=False
+        Whether so few rows are to come that only looks which cost little are worth it.
     deadline : float, default=None
         When to stop, by ``time.monotonic``.
 
@@ -46,7 +48,7 @@ def look_from(evaluator, params, derivatives, *, deadline=None):
         path = evaluator.differentiate.path(
             model, train, test, before, derivative.solution
         )
-        if path is None:
+        if path is None or (is_short and path.costly):
             return None
         n_bytes += path.n_bytes
         if n_bytes > MAX_LOOKED_BYTES:

@@ -18,7 +18,7 @@ from skhpo._search.constraints import Count
 from skhpo._search.hints import hint_at_parameters, hint_at_scorers
 from skhpo._sklearn import Interval, MultimetricScorer, StrOptions
 from skhpo.hypergradients import TABLE
-from skhpo.hypergradients.chain import Chain, differentiable, requested
+from skhpo.hypergradients.chain import Chain, differentiable, equations_of, requested
 from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.losses import check_loss, is_itself, loss_of
 from skhpo.preprocessing import BlockScaler
@@ -213,15 +213,15 @@ class HypergradSearch(BaseSearch):
     regression with an l2 penalty and linear support vector machines with squared losses
     are solved by Newton steps or coordinate descent, each split from the solution that
     it, or at first another one, has had at a place near by; behind a Nystroem or an
-    RBFSampler, too, whose gamma and coef0 may move with them. SVC and SVR are solved
-    from the support vectors of such a place, or fitted where these do not lead there.
-    That is done in the main process, with the data of all splits, and kernels of them,
-    in memory, up to 512 MB. What is found becomes a row. If the score is not the smooth
-    loss itself, so do the ends of the bracket around it or, of several parameters, the
-    lowest looks. A RuntimeWarning says where there was no solution, or the fits have a
-    higher loss than the solves; then the search goes on by fits. Another one names fits
-    that were stopped early, if their loss is more than a hundredth above that of their
-    own equations.
+    RBFSampler, too, whose gamma and coef0 may move with them. SVC and SVR with the
+    kernel rbf are solved from the support vectors of such a place, or fitted where
+    these do not lead there. That is done in the main process, with the data of all
+    splits, and kernels of them, in memory, up to 512 MB. What is found becomes a row.
+    If the score is not the smooth loss itself, so do the ends of the bracket around it
+    or, of several parameters, the lowest looks. A RuntimeWarning says where there was
+    no solution, or the fits have a higher loss than the solves; then the search goes on
+    by fits. Another one names fits that were stopped early, if their loss is more than
+    a hundredth above that of their own equations.
 
     With several metrics the one that ``refit`` names is followed; if ``refit`` is False
     or a callable, ``smooth_scoring`` must say what is.
@@ -446,7 +446,20 @@ class HypergradSearch(BaseSearch):
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         strategy.look_from = partial(look_from, evaluator, deadline=deadline)
         strategy.complete = partial(complete, evaluator, deadline=deadline)
-        strategy.keeps_ends = not self._follows_score(evaluator.scorer)
+        is_loss = self._follows_score(evaluator.scorer)
+        strategy.keeps_ends = not is_loss or self._calibrates(strategy.space)
+
+    def _calibrates(self, space):
+        """Tell whether decision values have the loss, whatever has the score."""
+        values = (
+            value
+            for branch in space.branches
+            for dimension in branch.values()
+            for value in getattr(dimension, "choices", ())
+        )
+        models = [self.estimator, *(v for v in values if hasattr(v, "fit"))]
+        equations = [equations_of(Chain(model).model) for model in models]
+        return any(getattr(each, "kind", None) == "decision" for each in equations)
 
     def _follows_score(self, scorer):
         """Tell whether the row with the least loss must be the best one."""

@@ -116,6 +116,7 @@ class Solutions(ABC):
     """Solutions on one split, as hyperparameters move."""
 
     n_bytes = 0  # what is kept, beside what it was given
+    costly = False  # whether a solution takes nearly as long as a fit of a few samples
     guide = None  # solutions on another split, to begin near
 
     def at(self, values):

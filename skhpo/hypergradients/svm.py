@@ -25,12 +25,15 @@ References
 """
 
 import itertools
+import warnings
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 
 from skhpo.hypergradients.base import Equations
@@ -38,8 +41,8 @@ from skhpo.hypergradients.kernel import CONTINUOUS, KernelRidgeEquations, kernel
 from skhpo.hypergradients.svm_path import MachinePath
 
 _BOUND = 1e-6
-# Of these kernels there may be several solutions, or dual coefficients of one.
-_AMBIGUOUS = {"linear", "sigmoid"}
+# Of a fit between rows; one that takes more is none that should hold up a search.
+_MAX_STEPS = 1_000_000
 
 
 class Machine(KernelRidgeEquations):
@@ -172,8 +175,10 @@ class FromLibsvm(Equations):
 
     def solution(self, w):
         estimator, weight = self._estimator, self._sample_weight
-        if estimator.max_iter != -1 or estimator.kernel in _AMBIGUOUS:
-            return None  # its fits may end before there is a solution
+        # A fit may end early, and of other kernels there may be several solutions, or
+        # the sets of one seldom lead to those of another.
+        if estimator.max_iter != -1 or estimator.kernel != "rbf":
+            return None
         dual = _dual_coef(estimator, weight)[:, weight > 0]
         return np.append(dual, estimator.intercept_)
 
@@ -193,9 +198,16 @@ class FromLibsvm(Equations):
         return cls(estimator, X, y, sample_weight)
 
     def fitted(self, values):
-        """Fit the estimator at other values; give its equations."""
-        other = clone(self._estimator).set_params(**values)
-        other.fit(self.X, self._y, sample_weight=self._sample_weight)
+        """Fit at other values; give the equations, None if that takes too long."""
+        other = clone(self._estimator).set_params(**values, max_iter=_MAX_STEPS)
+        if getattr(other, "probability", None) is True:
+            # It would take more fits, and change none of this one.
+            other.set_params(probability=SVC().probability)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            other.fit(self.X, self._y, sample_weight=self._sample_weight)
+        if np.max(other.n_iter_) >= _MAX_STEPS:
+            return None
         return type(self)(other, self.X, self._y, self._sample_weight)
 
     def _keep(self, estimator, X, y, sample_weight):
@@ -260,6 +272,11 @@ class SVCEquations(FromLibsvm):
         y = np.searchsorted(estimator.classes_, y)
         k = len(estimator.classes_)
         pairs = list(itertools.combinations(range(k), 2))
+        if len(estimator.intercept_) != len(pairs):
+            raise ValueError(
+                "sample_weight is 0 for all training samples of a class, which libsvm "
+                "leaves out; leave them out of the data, too."
+            )
         self.rows = [np.flatnonzero((y == i) | (y == j)) for i, j in pairs]
         one = np.eye(k)
         sides = np.array([one[i] - one[j] for i, j in pairs])

@@ -127,9 +127,12 @@ class _Dual:
     """
 
     def __init__(self, K, y, limit, epsilon):
-        self.K, self.y, self.limit = K, y, limit
-        self.epsilon = epsilon or 0.0
         self._is_regression = epsilon is not None
+        # The solution moves with the targets, its tolerance must not.
+        self._centre = y.mean() if self._is_regression else 0.0
+        self.K, self.y, self.limit = K, y - self._centre, limit
+        self.epsilon = epsilon or 0.0
+        self._tol = _TOL * max(np.abs(self.y).max(), 1e-300)
 
     def solve(self, sets):
         """Find the solution, beginning at sets from nearby.
@@ -140,7 +143,6 @@ class _Dual:
             Whether this has come to an end.
         """
         side, is_bound = sets.side.copy(), sets.is_bound.copy()
-        tol = _TOL * max(np.abs(self.y).max(), 1e-300)
         fewest, in_vain = np.inf, 0
         for _ in range(_MAX_CHANGES):
             free = np.flatnonzero((side != 0) & ~is_bound)
@@ -154,20 +156,26 @@ class _Dual:
             equations = _FreeEquations(rows[:, free])
             h = self.y[free] - self.epsilon * side[free] - of_bound[free]
             total = -beta[bound].sum()
-            own, b = equations.roughly(h, total)
-            r = of_bound + own @ rows + b - self.y
-
-            size, most = side[free] * own, self.limit[free]
-            to_zero = free[size < -_TOL * most]
-            to_limit = free[size > most * (1 + _TOL)]
-            released = bound[side[bound] * r[bound] + self.epsilon > tol]
-            entering, new_side = self._entering(side, r, tol)
-            n = len(to_zero) + len(to_limit) + len(released) + len(entering)
-            if n == 0:
-                beta[free], self.b = equations.solve(h, total)
-                self.sets, self.beta = Sets(side, is_bound), beta
+            for find in (equations.roughly, equations.solve):
+                own, b = find(h, total)
+                r = of_bound + own @ rows + b - self.y
+                size, most = side[free] * own, self.limit[free]
+                reach = _TOL * np.minimum(most, np.abs(own).max())
+                to_zero, to_limit = free[size < -reach], free[size > most + reach]
+                is_beyond = side[bound] * r[bound] + self.epsilon > self._tol
+                released = bound[is_beyond]
+                entering, new_side = self._entering(side, r)
+                changes = to_zero, to_limit, released, entering
+                n = sum(map(len, changes))
+                if n:
+                    break
+            else:
+                self.sets, self.b = Sets(side, is_bound), b + self._centre
                 self.free, self.bound, self.equations = free, bound, equations
-                return bool(np.isfinite(beta).all())
+                beta[free] = own
+                self.beta = beta
+                # If all are at ends of their ranges, so is b of its own.
+                return bool(((size > reach) & (size < most - reach)).any())
             in_vain = 0 if n < fewest else in_vain + 1
             if in_vain == _MAX_IN_VAIN:
                 return False
@@ -177,11 +185,11 @@ class _Dual:
             side[entering] = new_side
         return False
 
-    def _entering(self, side, r, tol):
+    def _entering(self, side, r):
         """List samples without a dual coefficient that want one, and on which side."""
         wanted = -np.sign(r) if self._is_regression else self.y
-        wants = (side == 0) & (self.limit > 0) & (wanted * r + self.epsilon < -tol)
-        samples = np.flatnonzero(wants)
+        beyond = wanted * r + self.epsilon < -self._tol
+        samples = np.flatnonzero((side == 0) & (self.limit > 0) & beyond)
         return samples, wanted[samples]
 
 
@@ -201,6 +209,8 @@ class MachinePath(Solutions):
     held_out : callable
         ``held_out(f)`` gives the loss of outputs, and its derivative by them.
     """
+
+    costly = True
 
     def __init__(self, equations, params, names, X, X_new, held_out):
         self._equations = equations
@@ -250,6 +260,8 @@ class MachinePath(Solutions):
         solved = self._reached(values)
         if solved is None:
             equations = self._equations.fitted(values)
+            if equations is None:
+                return None
             sets = _sets_of(equations)
             solved = self._solved(params, sets)
             if solved is None:

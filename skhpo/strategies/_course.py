@@ -84,6 +84,8 @@ class Descent:
         Other points of a lone coordinate that are known.
     may_poll : callable, at_kink : bool
         As in :func:`~skhpo.strategies._descent.descend`.
+    is_short : bool, default=False
+        Whether looks that cost nearly as much as rows are not worth it.
 
     Attributes
     ----------
@@ -116,6 +118,7 @@ class Descent:
         given=(),
         may_poll=lambda f: True,
         at_kink=False,
+        is_short=False,
     ):
         self.reason = None
         self.n_rows = 0
@@ -132,6 +135,7 @@ class Descent:
         self._axes = axes
         self._max_rows = n_rows
         self._may_poll = may_poll
+        self._is_short = is_short
         self._left_out, self._spread, self._given = left_out, spread, given
         self._look = None  # gives derivatives at other places, where that takes no fits
         self._lowest = np.inf, None, None  # loss, place, and setting, rows or not
@@ -206,7 +210,9 @@ class Descent:
             return row
         f, _ = self._value(self._u, row)
         if np.isfinite(f) and self._can_look():
-            self._look = self._strategy.look_from(self._next.params, row)
+            self._look = self._strategy.look_from(
+                self._next.params, row, is_short=self._is_short
+            )
             looked = self._scouted(f)
             if looked is not None:
                 return looked
@@ -343,6 +349,7 @@ class Descent:
             text = _NOT_CONFIRMED.format(self._next.params, looked, f)
             warnings.warn(text, RuntimeWarning, stacklevel=2)
         self._look = self._strategy.look_from = self._reason = None
+        self._places = []
         self._search = descend(self.best, may_poll=self._may_poll)
         self._u = next(self._search)
         self._next = self.candidate

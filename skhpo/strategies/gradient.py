@@ -59,8 +59,9 @@ class GradientStrategy:
 
     needs_gradient = True
     max_pending = 1
-    # ``look_from(params, derivatives)`` and ``complete(params, derivatives)``, as the
-    # evaluator has them; without the latter, all candidates need slopes.
+    # ``look_from(params, derivatives, is_short=...)`` and ``complete(params,
+    # derivatives)``, as the evaluator has them; without the latter, all candidates need
+    # slopes.
     look_from = None
     complete = None
     keeps_ends = True  # whether rows to either side of an end may be better than it
@@ -380,7 +381,9 @@ class GradientStrategy:
             axes = Free({name: branch[name] for name in smooth})
             fixed = {name: v for name, v in params.items() if name not in smooth}
             start, _ = axes.start(params)
-            yield Descent(self, fixed, axes, start, _N_LOCAL, first=params)
+            yield Descent(
+                self, fixed, axes, start, _N_LOCAL, first=params, is_short=True
+            )
 
     def n_needed(self, n_asked):
         """All of them: each candidate is proposed from those before."""

@@ -1,5 +1,7 @@
 """Support vector machines between fits: the solution, and how it is come by."""
 
+import warnings
+
 import numpy as np
 import pytest
 from gradient_oracle import fit, parts
@@ -7,11 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.base import clone
-from sklearn.datasets import make_classification, make_regression
+from sklearn.datasets import make_classification, make_moons, make_regression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
-from skhpo.hypergradients import svm_path
+from skhpo.hypergradients import svm, svm_path
 from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.losses import REGRESSION, log_loss
 from skhpo.hypergradients.svm import FromLibsvm
@@ -75,12 +77,13 @@ def test_the_solution_keeps_to_its_margins_and_limits(kind, seed, way):
     solved = path._solved(params, path._known[0][1])
     assume(solved is not None)
     (dual,), _ = solved
-    r = dual.K @ dual.beta + dual.b - dual.y
+    target = path._equations.machines[0].y
+    r = dual.K @ dual.beta + dual.b - target
     assert dual.beta.sum() == pytest.approx(0, abs=1e-7)
     assert (np.abs(dual.beta) <= params["C"] * (1 + 1e-6)).all()
     if kind is SVC:
-        want = dual.y * dual.beta
-        inside, beyond = dual.y * r > 1e-6, dual.y * r < -1e-6
+        want = target * dual.beta
+        inside, beyond = target * r > 1e-6, target * r < -1e-6
         assert (want >= -1e-6).all()
     else:
         want = -np.sign(r) * dual.beta
@@ -145,32 +148,102 @@ def test_the_same_place_is_solved_once():
     assert path.at(place) is path.at(dict(place))
 
 
-def test_all_support_vectors_may_be_bound():
-    X, y = problem(SVC)
+@pytest.mark.parametrize("seed", range(5))
+def test_all_support_vectors_may_be_bound(seed):
+    X, y = problem(SVC, seed=seed)
     even = np.sort(np.r_[np.flatnonzero(y == 0)[:30], np.flatnonzero(y == 1)[:30]])
     rest = np.setdiff1d(np.arange(len(y)), even)
     train, test = parts(np.r_[X[even], X[rest]], np.r_[y[even], y[rest]], 60)
-    differentiate, path = begun(SVC(gamma=0.1, tol=1e-9), train, test, NAMES[SVC])
-    values = {"C": 1e-3, "gamma": 0.1}
-    fitted = fit(SVC(tol=1e-9), train, **values)
-    assert (np.abs(fitted.dual_coef_) == 1e-3).all()
-    expected = differentiate(fitted, train, test)
-    found = path.at(values)
-    assert found.loss == pytest.approx(expected.loss)
-    assert found.slopes == pytest.approx(expected.slopes)
-    # From there the way leads back.
-    back = {"C": 1.0, "gamma": 0.1}
-    expected = differentiate(fit(SVC(tol=1e-9), train, **back), train, test)
-    assert path.at(back).loss == pytest.approx(expected.loss, rel=1e-6)
+    differentiate, path = begun(SVC(gamma=0.3, tol=1e-9), train, test, NAMES[SVC])
+    bound = 0
+    # From 1e-3 the way leads back.
+    for C in (0.3, 0.1, 0.05, 0.02, 0.005, 1e-3, 2.0):
+        values = {"C": C, "gamma": 0.3}
+        fitted = fit(SVC(tol=1e-9), train, **values)
+        bound += (np.abs(fitted.dual_coef_) == C).all()
+        expected = differentiate(fitted, train, test)
+        found = path.at(values)
+        assert found.loss == pytest.approx(expected.loss, rel=1e-6)
+        assert found.slopes == pytest.approx(expected.slopes, rel=1e-4, abs=1e-6)
+    assert bound > 1
+
+
+def test_all_errors_of_a_regression_may_cost_nothing():
+    X, y = problem(SVR)
+    train, test = parts(X, y, 60)
+    differentiate, path = begun(SVR(gamma=0.2), train, test, NAMES[SVR])
+    for epsilon in (1.0, 2.0, 3.0, 10.0):
+        values = named(SVR, 1.0, 0.2, epsilon)
+        expected = differentiate(fit(SVR(tol=1e-9), train, **values), train, test)
+        found = path.at(values)
+        assert found.loss == pytest.approx(expected.loss, rel=1e-6)
+        assert found.slopes == pytest.approx(expected.slopes, rel=1e-4, abs=1e-6)
+    assert not fit(SVR(), train, **values).support_.size
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e8])
+def test_a_regression_moves_with_its_targets(offset):
+    X, y = problem(SVR)
+    losses = {}
+    for shift in (0.0, offset):
+        train, test = parts(X, y + shift, 60)
+        _, path = begun(SVR(gamma=0.2), train, test, NAMES[SVR])
+        places = [named(SVR, *v) for v in ((1, 0.2, 0.01), (10, 0.1, 0.03))]
+        losses[shift] = [path.at(place).loss for place in places]
+    np.testing.assert_allclose(losses[offset], losses[0.0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("gamma", [2.0, 20.0])
+def test_a_large_limit_makes_no_coefficient_negative(gamma):
+    X, y = make_moons(100, noise=0.1, random_state=0)
+    train, test = parts(X, y, 70)
+    differentiate, path = begun(SVC(gamma=5.0, C=1e4), train, test, NAMES[SVC])
+    losses = []
+    for C in (1e6, 1e8, 1e10):
+        found = path.at({"C": C, "gamma": gamma})
+        fitted = fit(SVC(tol=1e-6), train, C=C, gamma=gamma)
+        expected = differentiate(fitted, train, test)
+        assert found.loss == pytest.approx(expected.loss, rel=1e-3)
+        losses.append(found.loss)
+    # The margin is hard.
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
+
+
+def test_a_fit_that_takes_long_is_no_place(monkeypatch):
+    train, test = parts(*problem(SVC), 60)
+    _, path = begun(SVC(gamma=0.1), train, test, NAMES[SVC])
+    monkeypatch.setattr(svm_path, "_MAX_CHANGES", 0)
+    assert path.at({"C": 2.0, "gamma": 0.1}).loss > 0
+    monkeypatch.setattr(svm, "_MAX_STEPS", 3)
+    assert path.at({"C": 3.0, "gamma": 0.1}) is None
+
+
+def test_a_fit_between_rows_leaves_probabilities_out(fits, monkeypatch):
+    train, test = parts(*problem(SVC), 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = SVC(gamma=0.1, probability=True, random_state=0)
+        _, path = begun(model, train, test, NAMES[SVC])
+    monkeypatch.setattr(svm_path, "_MAX_CHANGES", 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert path.at({"C": 2.0, "gamma": 0.1}).loss > 0
+    assert fits
+
+
+def test_a_class_without_weight_is_named():
+    X, y = problem(SVC, 3)
+    train, test = parts(X, y, 60, {"sample_weight": (y[:60] > 0).astype(float)})
+    with pytest.raises(ValueError, match="sample_weight is 0 for all training samples"):
+        Differentiator(["C"], log_loss)(fit(SVC(), train), train, test)
 
 
 @pytest.mark.parametrize("kind", [SVC, SVR])
-@pytest.mark.parametrize("kernel", ["poly", "rbf"])
-def test_samples_that_are_equal_have_a_solution(kind, kernel):
+def test_samples_that_are_equal_have_a_solution(kind):
     X, y = problem(kind)
     X, y = np.repeat(X[:50], 2, axis=0), np.repeat(y[:50], 2)
     train, test = parts(X, y, 70)
-    model = kind(kernel=kernel, gamma=0.1, tol=1e-9)
+    model = kind(gamma=0.1, tol=1e-9)
     differentiate, path = begun(model, train, test, NAMES[kind])
     for values in (named(kind, 0.3, 0.2, 0.05), named(kind, 5.0, 0.05, 0.2)):
         expected = differentiate(fit(model, train, **values), train, test)
@@ -214,7 +287,8 @@ def test_slopes_at_a_fit_can_be_found_later(kind, n_classes):
 
 
 @pytest.mark.parametrize(
-    "model", [SVC(max_iter=500), SVC(kernel="sigmoid"), SVC(kernel="linear")]
+    "model",
+    [SVC(max_iter=500), *(SVC(kernel=k) for k in ("linear", "poly", "sigmoid"))],
 )
 def test_a_fit_that_need_not_be_the_solution_has_no_path(model):
     train, test = parts(*problem(SVC), 60)

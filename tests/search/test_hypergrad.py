@@ -271,7 +271,7 @@ def test_looks_depend_on_neither_workers_nor_limits(estimator, space, data, tmp_
 
 
 def test_after_the_deadline_it_does_not_look(monkeypatch):
-    def late(evaluator, params, derivatives, *, deadline):
+    def late(evaluator, params, derivatives, *, is_short, deadline):
         return look_from(evaluator, params, derivatives, deadline=0.0)
 
     few = logistic().fit(X, y)
@@ -281,7 +281,7 @@ def test_after_the_deadline_it_does_not_look(monkeypatch):
 
 def test_after_the_deadline_it_looks_for_no_slopes(monkeypatch):
     def late(function):
-        def called(*args, deadline):
+        def called(*args, deadline, **options):
             return function(*args, deadline=0.0)
 
         return called
@@ -388,6 +388,33 @@ def test_rows_around_an_end_are_among_the_n_iter():
     fewer = svc(n_iter=whole.n_candidates_ - 3).fit(X, y)
     assert rows(fewer) == rows(whole)[:-3]
     assert fewer.stop_reason_ == "n_iter candidates evaluated"
+
+
+def test_probabilities_of_a_machine_are_not_what_the_loss_says():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = SVC(probability=True, random_state=0)
+        space = {"C": Real(1e-2, 1e2, log=True), "gamma": Real(1e-3, 1, log=True)}
+        search = HypergradSearch(model, space, scoring="neg_log_loss", cv=2)
+        search.fit(*load_iris(return_X_y=True))
+        step = Pipeline([("model", LogisticRegression())])
+        models = {"model": [model], **{f"model__{n}": v for n, v in space.items()}}
+        found = HypergradSearch(step, models, scoring="neg_log_loss", cv=2)
+        found.fit(*load_iris(return_X_y=True))
+    # So rows around the end may have a better score.
+    assert search.n_candidates_ > 6 and found.n_candidates_ > 6
+
+
+def test_where_a_model_proposes_machines_go_by_rows():
+    space = {
+        "svc__C": Real(1e-2, 1e3, log=True),
+        "svc__gamma": Real(1e-4, 1, log=True),
+        "svc__tol": Real(1e-4, 1e-2, log=True),
+    }
+    estimator = make_pipeline(StandardScaler(), SVC())
+    search = HypergradSearch(estimator, space, n_iter=6, cv=2, random_state=0)
+    assert search.fit(X, y).looks_ == []
+    assert all(split.derivative.slopes for split in search.trials_[0].splits)
 
 
 def test_a_machine_is_looked_at_between_rows():

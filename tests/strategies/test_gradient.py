@@ -423,7 +423,7 @@ def looking(seen, *, higher=0.0, n_most=100, after=None, solution=None):
     solution, if there is one, comes with each.
     """
 
-    def look_from(params, derivatives):
+    def look_from(params, derivatives, is_short):
         assert len(derivatives) == 2
 
         def look(values, n_splits=None):
@@ -506,7 +506,7 @@ def looking_at(seen, *centres):
     """Make ``look_from`` that sees these bowls; places and splits go to `seen`."""
     evaluate = split_bowls(*centres)
 
-    def look_from(params, derivatives):
+    def look_from(params, derivatives, is_short):
         def look(values, n_splits=None):
             assert len(seen) < 100
             trial = evaluate(0, Candidate(values), ["C"])
