@@ -217,11 +217,12 @@ class HypergradSearch(BaseSearch):
     kernel rbf are solved from the support vectors of such a place, or fitted where
     these do not lead there. That is done in the main process, with the data of all
     splits, and kernels of them, in memory, up to 512 MB. What is found becomes a row.
-    If the score is not the smooth loss itself, so do the ends of the bracket around it
-    or, of several parameters, the lowest looks. A RuntimeWarning says where there was
-    no solution, or the fits have a higher loss than the solves; then the search goes on
-    by fits. Another one names fits that were stopped early, if their loss is more than
-    a hundredth above that of their own equations.
+    If the score is not the smooth loss itself, or that is of calibrated decision
+    values, so do the ends of the bracket around it or, of several parameters, the
+    lowest looks of the descent that ended there, four for each. A RuntimeWarning says
+    where there was no solution, or the fits have a higher loss than the solves; then
+    the search goes on by fits. Another one names fits that were stopped early, if their
+    loss is more than a hundredth above that of their own equations.
 
     With several metrics the one that ``refit`` names is followed; if ``refit`` is False
     or a callable, ``smooth_scoring`` must say what is.
@@ -447,7 +448,7 @@ class HypergradSearch(BaseSearch):
         strategy.look_from = partial(look_from, evaluator, deadline=deadline)
         strategy.complete = partial(complete, evaluator, deadline=deadline)
         is_loss = self._follows_score(evaluator.scorer)
-        strategy.keeps_ends = not is_loss or self._calibrates(strategy.space)
+        strategy.rows_around = not is_loss or self._calibrates(strategy.space)
 
     def _calibrates(self, space):
         """Tell whether decision values have the loss, whatever has the score."""

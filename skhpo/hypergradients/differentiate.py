@@ -162,6 +162,7 @@ class Differentiator:
             if self.check and first:
                 self._compare(estimator, train, test, prefix + name, name, slope)
             found[prefix + name] = slope
+        # Whoever goes on may see the model without the steps in front.
         is_model = all(name.startswith(chain.prefix) for name in names)
         goes_on = is_model or not equations.path
         solution = equations.solution(w) if goes_on else None
@@ -214,7 +215,8 @@ class Differentiator:
         -------
         path : Path, MapPath or None
             Its values are named without the prefix. None if there is more than the
-            model and a feature map, or the data are degenerate.
+            model and a feature map, if the model has none behind such a map, or if the
+            data are degenerate.
         """
         chain = Chain(estimator)
         values = estimator.get_params(deep=True)
@@ -323,7 +325,7 @@ class Differentiator:
 
 
 def _can_look(chain, names):
-    """Tell whether there is a path from a fit: of some models without a map alone."""
+    """Tell whether there is a path from a fit; some models have none behind a map."""
     on_map = chain.model is not chain.estimator
     return chain.can_look(names) and not (on_map and equations_of(chain.model).path)
 

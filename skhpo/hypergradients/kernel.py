@@ -27,7 +27,7 @@ CONTINUOUS |= {k: {"gamma", "coef0"} for k in ("poly", "polynomial", "sigmoid")}
 
 
 def kernel_names(estimator):
-    """Name the parameters of its kernel that can be differentiated."""
+    """Name the parameters of an estimator's kernel that can be differentiated."""
     return CONTINUOUS.get(estimator.kernel, set())
 
 
@@ -43,7 +43,7 @@ def base_of(kernel, X, X2):
 
 
 def of_base(kernel, base, gamma, degree, coef0, out=None):
-    """Compute a kernel from what it is a function of, in an array if one is given."""
+    """Compute a kernel from what it is a function of; an exponential in `out`."""
     if kernel in ("rbf", "laplacian"):
         out = np.multiply(base, -gamma, out=out)
         return np.exp(out, out=out)

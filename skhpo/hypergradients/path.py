@@ -116,7 +116,7 @@ class Solutions(ABC):
     """Solutions on one split, as hyperparameters move."""
 
     n_bytes = 0  # what is kept, beside what it was given
-    costly = False  # whether a solution takes nearly as long as a fit of a few samples
+    costly = False  # whether a solution may cost nearly as much as a fit
     guide = None  # solutions on another split, to begin near
 
     def at(self, values):

@@ -62,10 +62,21 @@ class Machine(KernelRidgeEquations):
         Dual coefficients as fitted.
     intercept : float
         As fitted.
+
+    Attributes
+    ----------
+    y, s : ndarray of shape (n,)
+        As given.
+    signs : ndarray of shape (n,)
+        Of the dual coefficients.
+    bound : ndarray of bool of shape (n,)
+        Which of them are at their limits.
+    free : ndarray of int of shape (m,)
+        The others that are not zero.
     """
 
     def __init__(self, params, X, y, s, beta, intercept):
-        self.params = resolve(params, X)
+        self.params = _resolve(params, X)
         self.X, self.y, self.s = X, y, s
         self.support = np.flatnonzero(beta)
         self.signs = np.sign(beta)
@@ -110,10 +121,10 @@ class Machine(KernelRidgeEquations):
         return None
 
     def _offset(self, params, side):
-        return 0.0
+        return (self.epsilon(params) or 0.0) * side
 
     def residual(self, w, params, X):
-        params = resolve(params, X)
+        params = _resolve(params, X)
         beta = self._beta(w, params)[self.support]
         K = self._kernel(X, X, params, self._ruled)
         left = K @ beta + w[-1] - self.y[self._ruled]
@@ -144,7 +155,7 @@ class Machine(KernelRidgeEquations):
         return lambda rhs: lu_solve(factor, rhs)
 
     def outputs(self, w, params, X, X_new):
-        params = resolve(params, X)
+        params = _resolve(params, X)
         beta = self._beta(w, params)[self.support]
         f = self._kernel(X_new, X, params) @ beta + w[-1]
         return f[:, None]
@@ -157,8 +168,8 @@ class Machine(KernelRidgeEquations):
         return np.append(cotangent[:, 0] @ K, cotangent.sum())
 
 
-class FromLibsvm(Equations):
-    """What the equations of both estimators have in common.
+class LibsvmEquations(Equations):
+    """Equations of what libsvm fits.
 
     Attributes
     ----------
@@ -171,7 +182,6 @@ class FromLibsvm(Equations):
     """
 
     path = MachinePath
-    unique = True
 
     def solution(self, w):
         estimator, weight = self._estimator, self._sample_weight
@@ -219,7 +229,7 @@ class FromLibsvm(Equations):
         return self._sample_weight
 
 
-class SVREquations(FromLibsvm, Machine):
+class SVREquations(LibsvmEquations, Machine):
     """Support vector regression."""
 
     @staticmethod
@@ -246,11 +256,8 @@ class SVREquations(FromLibsvm, Machine):
     def epsilon(params):
         return params["epsilon"]
 
-    def _offset(self, params, side):
-        return params["epsilon"] * side
 
-
-class SVCEquations(FromLibsvm):
+class SVCEquations(LibsvmEquations):
     """A support vector classifier; a machine for each pair of classes.
 
     The outputs are decision values. Of several classes, each has the sum of those that
@@ -265,7 +272,7 @@ class SVCEquations(FromLibsvm):
 
     def __init__(self, estimator, X, y, sample_weight):
         weight = self._keep(estimator, X, y, sample_weight)
-        self.params = resolve(estimator.get_params(deep=False), X)
+        self.params = _resolve(estimator.get_params(deep=False), X)
         y = np.asarray(y).ravel()
         s = self._weights(estimator, y, weight)
         dual = _dual_coef(estimator, weight)
@@ -273,9 +280,11 @@ class SVCEquations(FromLibsvm):
         k = len(estimator.classes_)
         pairs = list(itertools.combinations(range(k), 2))
         if len(estimator.intercept_) != len(pairs):
+            missing = np.setdiff1d(np.arange(k), y[weight > 0])[0]
             raise ValueError(
-                "sample_weight is 0 for all training samples of a class, which libsvm "
-                "leaves out; leave them out of the data, too."
+                "sample_weight is 0 for all training samples of the class "
+                f"{estimator.classes_[missing]!r}, which libsvm leaves out; leave them "
+                "out of the data, too."
             )
         self.rows = [np.flatnonzero((y == i) | (y == j)) for i, j in pairs]
         one = np.eye(k)
@@ -319,7 +328,7 @@ class SVCEquations(FromLibsvm):
         return [X[rows] for rows in self.rows]
 
     def residual(self, w, params, X):
-        params = resolve(params, X)
+        params = _resolve(params, X)
         parts = zip(self._each(w), self._features(X), strict=True)
         return np.concatenate(
             [machine.residual(own, params, X_own) for (machine, own), X_own in parts]
@@ -339,7 +348,7 @@ class SVCEquations(FromLibsvm):
         return solve
 
     def outputs(self, w, params, X, X_new):
-        params = resolve(params, X)
+        params = _resolve(params, X)
         parts = zip(self._each(w), self._features(X), strict=True)
         values = [
             machine.outputs(own, params, X_own, X_new)
@@ -348,7 +357,7 @@ class SVCEquations(FromLibsvm):
         return np.hstack(values) @ self.votes
 
     def pullback(self, w, X_new, cotangent):
-        columns = (cotangent @ self.votes.T).T[:, :, None]
+        columns = (self.votes @ cotangent.T)[:, :, None]
         parts = zip(self._each(w), columns, strict=True)
         return np.concatenate(
             [machine.pullback(own, X_new, column) for (machine, own), column in parts]
@@ -371,7 +380,7 @@ def _dual_coef(estimator, sample_weight):
     return dual
 
 
-def resolve(params, X):
+def _resolve(params, X):
     """Give gamma its number, which may depend on the features."""
     if params["gamma"] == "scale":
         squares = X.multiply(X) if issparse(X) else X**2

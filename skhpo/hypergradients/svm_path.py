@@ -45,7 +45,7 @@ _MAX_IN_VAIN = 3
 _LEAST_STEP = 1 / 8
 # Of the limits, and of the targets, what counts as reached.
 _TOL = 1e-8
-# Of the mean curvature, what keeps the equations regular; what is left of them.
+# Of the mean of the diagonal, what keeps equations regular; what is left of them.
 _JITTER = 1e-12
 _LEFT = 1e-10
 _MAX_REFINEMENTS = 5
@@ -140,7 +140,13 @@ class _Dual:
         Returns
         -------
         bool
-            Whether this has come to an end.
+            Whether there was an end, with a free sample that is at no end of its range;
+            otherwise the attributes are not to be used.
+
+        Raises
+        ------
+        LinAlgError
+            If the equations of some sets are singular.
         """
         side, is_bound = sets.side.copy(), sets.is_bound.copy()
         fewest, in_vain = np.inf, 0
@@ -259,14 +265,16 @@ class MachinePath(Solutions):
         params = {**self._params, **values}
         solved = self._reached(values)
         if solved is None:
-            equations = self._equations.fitted(values)
+            equations = self._equations
+            if place != self._fit:
+                equations = equations.fitted(values)
             if equations is None:
                 return None
             sets = _sets_of(equations)
             solved = self._solved(params, sets)
             if solved is None:
                 self._known.append((place, sets))
-                return self._at_fit(equations, params)
+                return self._at_fit(equations, params, place)
         duals, kernels_new = solved
         self._known.append((place, [dual.sets for dual in duals]))
         columns = [
@@ -279,14 +287,17 @@ class MachinePath(Solutions):
             return None
         slopes = dict.fromkeys(self._names, 0.0)
         machines = self._equations.machines
-        of_machines = (d_f @ votes.T).T
+        of_machines = votes @ d_f.T
         parts = zip(machines, duals, self._bases, kernels_new, of_machines, strict=True)
         for machine, dual, bases, K_new, d in parts:
             own = _slopes(dual, machine.s, bases, K_new, d, params, self._names)
             slopes = {name: slopes[name] + own[name] for name in slopes}
+        return Derivative(float(loss), slopes, self._solution_at(place))
+
+    def _solution_at(self, place):
+        """Give the solution of the fit, if that is there."""
         at_fit = place == self._fit
-        of_fit = packed(self._equations.solution(None)) if at_fit else None
-        return Derivative(float(loss), slopes, of_fit)
+        return packed(self._equations.solution(None)) if at_fit else None
 
     def _reached(self, values):
         """Solve from the nearest place, by way of others if need be."""
@@ -306,7 +317,10 @@ class MachinePath(Solutions):
         return solved
 
     def _solved(self, params, sets):
-        """Solve each machine; give them and their kernels, None if one fails."""
+        """Solve each machine; give them and their kernels, None if one fails.
+
+        The next call writes to the same kernels.
+        """
         duals, kernels_new = [], []
         machines = self._equations.machines
         of = {name: params[name] for name in ("gamma", "degree", "coef0")}
@@ -325,8 +339,8 @@ class MachinePath(Solutions):
             kernels_new.append(of_base(params["kernel"], base_new, **of, out=K_new))
         return duals, kernels_new
 
-    def _at_fit(self, equations, params):
-        """Differentiate at a fit whose sets leave something to be desired."""
+    def _at_fit(self, equations, params, place):
+        """Differentiate by the equations of a fit, where its sets lead nowhere."""
         X, X_new = self._X, self._X_new
         w, factor, _ = polish(equations, params, X)
         loss, d_f = self._held_out(equations.outputs(w, params, X, X_new))
@@ -342,7 +356,7 @@ class MachinePath(Solutions):
                 for h in (step, -step)
             ]
             slopes[name] = float(ends[0] - ends[1]) / (2 * step)
-        return Derivative(float(loss), slopes)
+        return Derivative(float(loss), slopes, self._solution_at(place))
 
 
 def _sets_of(equations):
@@ -359,6 +373,7 @@ def _slopes(dual, weights, bases, K_new, d, params, names):
     """Differentiate ``d' f_new`` by hyperparameters, by one adjoint solve."""
     free, bound = dual.free, dual.bound
     a, c = dual.equations.solve(-(d @ K_new[:, free]), -d.sum())
+    of = {key: params[key] for key in ("gamma", "degree", "coef0")}
     slopes = {}
     for name in names:
         if name == "C":
@@ -376,7 +391,6 @@ def _slopes(dual, weights, bases, K_new, d, params, names):
             parts = [(bases[0], dual.K, rows, a), (bases[1], K_new, columns, d)]
             slope = 0.0
             for base, K, cells, left in parts:
-                of = {key: params[key] for key in ("gamma", "degree", "coef0")}
                 by = by_parameter(params["kernel"], base[cells], K[cells], name, **of)
                 slope += left @ (by @ own)
         slopes[name] = float(slope)

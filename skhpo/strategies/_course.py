@@ -85,7 +85,8 @@ class Descent:
     may_poll : callable, at_kink : bool
         As in :func:`~skhpo.strategies._descent.descend`.
     is_short : bool, default=False
-        Whether looks that cost nearly as much as rows are not worth it.
+        Whether it has so few rows that looks which cost nearly as much as one are not
+        worth it.
 
     Attributes
     ----------
@@ -304,9 +305,9 @@ class Descent:
 
     def _saw(self, found):
         """Note a look at all splits where the search is now."""
-        loss, _ = self._value(self._u, found)
+        loss = self._mean_loss(found)
         self._places.append((self._u, self._next, loss))
-        self._strategy.looks.append((self._next.params, self._mean_loss(found)))
+        self._strategy.looks.append((self._next.params, loss))
 
     def _go_on(self, f, g):
         """Ask the search where it wants to look next."""
@@ -374,7 +375,7 @@ class Descent:
 
     def _bracket_ends(self):
         """List places next to the end of a lone coordinate, if they are no rows."""
-        if not self._strategy.keeps_ends or len(self._u) != 1:
+        if not self._strategy.rows_around or len(self._u) != 1:
             return []
         places = sorted(self._places, key=lambda place: place[0][0])
         below = [place for place in places if place[0][0] <= self._u[0] - _APART]
@@ -389,7 +390,7 @@ class Descent:
         score where that is not the loss.
         """
         found, chosen = [], [self.best]
-        if not self._strategy.keeps_ends or len(self.best) == 1:
+        if not self._strategy.rows_around or len(self.best) == 1:
             return found  # a lone coordinate has a bracket
         for u, setting, _ in sorted(self._places, key=lambda place: place[2]):
             distances = [np.linalg.norm(u - other) for other in chosen]

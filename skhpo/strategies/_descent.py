@@ -49,7 +49,7 @@ _MAX_WIDTH = 0.25
 # Where a plain is left from.
 _ABOUT = (0.1, 0.3, 0.5, 0.7, 0.9)
 # By how much the trust region shrinks where a step disappoints, its least radius, and
-# the steps tried around a kink.
+# the steps tried around a kink, the shorter ones where looks cost little.
 _SHRINK = 3
 _MIN_RADIUS = 0.003
 _POLLS = 0.05, 0.025, 0.0125
@@ -93,8 +93,8 @@ def descend(
     start : ndarray of shape (d,)
         Where to begin.
     looks_cost : callable
-        Tells whether a point costs fits; where it does not, plains are crossed, and the
-        last step need not be taken.
+        Tells whether a point costs fits; where it does not, plains are crossed, shorter
+        steps are tried around a kink, and the last step need not be taken.
     may_poll : callable
         Tells whether a kink with this loss is worth a look around.
     at_kink : bool, default=False

@@ -64,7 +64,7 @@ class GradientStrategy:
     # slopes.
     look_from = None
     complete = None
-    keeps_ends = True  # whether rows to either side of an end may be better than it
+    rows_around = True  # whether places around an end may have a better score
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class GradientStrategy:
         self._seen = {}  # key -> derivatives of the splits, once it is told
         self._rows = {}  # key -> row
         self._descent = None
-        self.looks = []  # settings between rows, and their mean losses
+        self.looks = []  # between rows: parameters, and the mean loss of all splits
         self.shrinkage = shrinkage
         self._strengths = {}  # key -> how strongly its descent shrinks
         arms = self._arms(n_planned or n_iter)
@@ -242,11 +242,17 @@ class GradientStrategy:
         return [names for names in groups if len(names) > 1]
 
     def _from(self, fixed, axes, n_rows, begun=None):
-        """Yield descents as :meth:`_descended` does, then rows around the end."""
+        """Yield descents as :meth:`_descended` does, then rows around the end.
+
+        Returns
+        -------
+        Descent
+            The better one.
+        """
         n_before = len(self._seen)
         better = yield from self._descended(fixed, axes, n_rows, begun)
         n_left = n_rows - (len(self._seen) - n_before)
-        yield Rows(better.around()[: max(n_left, 0)], better.strength)
+        yield Rows(better.around()[:n_left], better.strength)
         return better
 
     def _descended(self, fixed, axes, n_rows, begun):

@@ -385,12 +385,17 @@ def test_a_look_is_what_a_fit_there_gives(case):
         X = case.sparse(np.where(np.abs(X) > 0.5, X, 0.0))
     train, test, path = begun_path(case, X, y)
     if path is None:
-        many = np.ndim(y) > 1 or case.estimator.get_params().get("l1_ratio")
+        several = np.ndim(y) > 1 or case.estimator.get_params().get("l1_ratio")
         penalty = case.estimator.get_params().get("penalty")
-        by_fits = many or penalty not in ("deprecated", None, "l2")
+        by_fits = several or penalty not in ("deprecated", None, "l2")
         unsquared = case.estimator.get_params().get("loss") in UNSQUARED
-        several = case.estimator.get_params().get("kernel", "rbf") != "rbf"
-        assert by_fits or unsquared or several or type(case.estimator) not in LOOKED_AT
+        other_kernel = case.estimator.get_params().get("kernel", "rbf") != "rbf"
+        assert (
+            by_fits
+            or unsquared
+            or other_kernel
+            or type(case.estimator) not in LOOKED_AT
+        )
         return
     assert type(case.estimator) in LOOKED_AT
     differentiate = Differentiator(case.names, LOSSES[case.data])

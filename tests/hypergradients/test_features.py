@@ -191,7 +191,7 @@ def test_slopes_by_tangents_are_differences_of_fits(front, model, own, data):
         )
 
 
-def test_a_map_before_what_has_no_solution_is_differentiated_in_full():
+def test_a_map_before_a_machine_is_differentiated_in_full():
     features, target = make_classification(90, 5, random_state=0)
     train, test = parts(features, target, 60)
     front = Nystroem(gamma=0.1, n_components=15, random_state=0)

@@ -16,7 +16,7 @@ from sklearn.svm import SVC, SVR
 from skhpo.hypergradients import svm, svm_path
 from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.losses import REGRESSION, log_loss
-from skhpo.hypergradients.svm import FromLibsvm
+from skhpo.hypergradients.svm import LibsvmEquations
 
 LOSS = {SVC: log_loss, SVR: REGRESSION[metrics.mean_squared_error]}
 MACHINES = [(SVC, 2), (SVC, 3), (SVR, 1)]
@@ -49,13 +49,13 @@ def begun(model, train, test, names, slopes=True):
 def fits(monkeypatch):
     """Values at which libsvm had to find the sets."""
     made = []
-    own = FromLibsvm.fitted
+    own = LibsvmEquations.fitted
 
     def fitted(self, values):
         made.append(values)
         return own(self, values)
 
-    monkeypatch.setattr(FromLibsvm, "fitted", fitted)
+    monkeypatch.setattr(LibsvmEquations, "fitted", fitted)
     return made
 
 
@@ -87,7 +87,7 @@ def test_the_solution_keeps_to_its_margins_and_limits(kind, seed, way):
         assert (want >= -1e-6).all()
     else:
         want = -np.sign(r) * dual.beta
-        inside, beyond = np.abs(r) < params["epsilon"] - 1e-6, None
+        inside = np.abs(r) < params["epsilon"] - 1e-6
         beyond = np.abs(r) > params["epsilon"] + 1e-6
     np.testing.assert_array_equal(dual.beta[inside], 0)
     np.testing.assert_allclose(want[beyond], params["C"])
@@ -194,7 +194,7 @@ def test_a_regression_moves_with_its_targets(offset):
 
 
 @pytest.mark.parametrize("gamma", [2.0, 20.0])
-def test_a_large_limit_makes_no_coefficient_negative(gamma):
+def test_where_limits_are_large_the_margin_is_hard(gamma):
     X, y = make_moons(100, noise=0.1, random_state=0)
     train, test = parts(X, y, 70)
     differentiate, path = begun(SVC(gamma=5.0, C=1e4), train, test, NAMES[SVC])
@@ -234,7 +234,7 @@ def test_a_fit_between_rows_leaves_probabilities_out(fits, monkeypatch):
 def test_a_class_without_weight_is_named():
     X, y = problem(SVC, 3)
     train, test = parts(X, y, 60, {"sample_weight": (y[:60] > 0).astype(float)})
-    with pytest.raises(ValueError, match="sample_weight is 0 for all training samples"):
+    with pytest.raises(ValueError, match=r"sample_weight is 0 .* of the class .*0"):
         Differentiator(["C"], log_loss)(fit(SVC(), train), train, test)
 
 

@@ -375,10 +375,9 @@ def test_two_parameters_and_accuracy():
     assert search.best_score_ > 0.978
     assert search.n_candidates_ <= 16
     # Those of the lowest looks that are apart are rows, too, as one may score higher.
-    at = {tuple(params.values()) for params, _ in search.looks_}
     losses = {tuple(params.values()): loss for params, loss in search.looks_}
     found = [tuple(params.values()) for params in rows(search)]
-    around = [losses[place] for place in found if place in at][-8:]
+    around = [losses[place] for place in found if place in losses][-8:]
     assert len(around) == 8
     assert max(around) <= np.median([*losses.values()])
 
@@ -574,8 +573,8 @@ def rows(search):
 def test_of_rows_with_the_best_score_the_one_with_the_least_loss_wins():
     space = {"C": Real(1e-2, 1e3, log=True), "gamma": Real(1e-4, 10.0, log=True)}
     # With a limit of iterations it goes by rows, which are many.
-    svc = SVC(C=1000, gamma=1.0, max_iter=10**6)
-    search = HypergradSearch(svc, space, n_iter=25).fit(*load_iris(return_X_y=True))
+    model = SVC(C=1000, gamma=1.0, max_iter=10**6)
+    search = HypergradSearch(model, space, n_iter=25).fit(*load_iris(return_X_y=True))
     losses = np.array(
         [np.mean([s.derivative.loss for s in trial.splits]) for trial in search.trials_]
     )

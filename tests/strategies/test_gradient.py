@@ -451,7 +451,7 @@ def test_between_start_and_end_it_only_looks(spec):
     seen = []
     current = {"C": 0.02, "alpha": 500.0}
     strategy, trials = search(
-        spec, 50, current=current, look_from=looking(seen), keeps_ends=False
+        spec, 50, current=current, look_from=looking(seen), rows_around=False
     )
     assert len(trials) == 2
     assert trials[0].params == {name: current[name] for name in spec}
@@ -484,6 +484,23 @@ def test_ends_of_the_bracket_are_rows_where_another_score_decides():
     assert all(abs(other - end) > 0.16 for other in ends)
     _, fewer = search({"C": LOG}, 2, current={"C": 0.02}, look_from=looking([]))
     assert len(fewer) == 2
+
+
+def test_the_lowest_looks_that_are_apart_are_rows_where_another_score_decides():
+    seen, spec = [], {"C": LOG, "alpha": LOG}
+    current = {"C": 0.02, "alpha": 500.0}
+    _, trials = search(spec, 50, current=current, look_from=looking(seen))
+    places = [[math.log10(trial.params[name]) / 8 for name in spec] for trial in trials]
+    assert 2 < len(trials) <= 10
+    for number in range(2, len(places)):
+        apart = np.subtract(places[1:number], places[number])
+        assert np.linalg.norm(apart, axis=1).min() >= 0.02 - 1e-9
+    around = [trial.params for trial in trials[2:]]
+    assert all(params in seen for params in around)
+    losses = [np.mean([s.derivative.loss for s in t.splits]) for t in trials[2:]]
+    assert losses == sorted(losses)
+    _, fewer = search(spec, 4, current=current, look_from=looking([]))
+    assert [t.params for t in fewer] == [t.params for t in trials[:4]]
 
 
 def split_bowls(*centres):
@@ -537,7 +554,7 @@ def test_from_afar_the_first_split_goes_ahead(centres, start, stays):
         current={"C": start},
         evaluate=evaluate,
         look_from=look_from,
-        keeps_ends=False,
+        rows_around=False,
     )
     weights = [depth for _, depth in centres]
     least = np.average([centre for centre, _ in centres], weights=weights)
@@ -591,7 +608,7 @@ def test_without_another_row_to_come_it_does_not_look():
 
 def test_each_combination_is_looked_at_from_its_own_start():
     spec = {"C": LOG, "kind": ["a", "b"], "degree": Integer(2, 4)}
-    _, trials = search(spec, 50, look_from=looking([]), keeps_ends=False)
+    _, trials = search(spec, 50, look_from=looking([]), rows_around=False)
     assert len(trials) == 12
     best = min(trials, key=lambda trial: trial.splits[0].derivative.loss)
     assert (best.params["kind"], best.params["degree"]) == ("b", 3)
