@@ -295,6 +295,27 @@ def unpacked(solution):
     return np.frombuffer(solution, "<f8").astype(float)
 
 
+def difference(function, value, step=STEP):
+    """Differentiate a function of one number, by a central difference.
+
+    Parameters
+    ----------
+    function : callable
+        Of a float; gives a float or an array.
+    value : float
+        Where.
+    step : float, default=STEP
+        Relative to the value.
+
+    Returns
+    -------
+    slope : float or ndarray
+        Of the shape that the function gives.
+    """
+    step *= abs(value) or 1.0
+    return (function(value + step) - function(value - step)) / (2 * step)
+
+
 class Rough:
     """Solves with a matrix like H, positive definite, to precondition with.
 

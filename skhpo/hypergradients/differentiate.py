@@ -12,6 +12,7 @@ from skhpo._sklearn import InvalidParameterError
 from skhpo.hypergradients.base import (
     STEP,
     Derivative,
+    difference,
     packed,
     polish,
     solve,
@@ -162,10 +163,7 @@ class Differentiator:
             if self.check and first:
                 self._compare(estimator, train, test, prefix + name, name, slope)
             found[prefix + name] = slope
-        # Whoever goes on may see the model without the steps in front.
-        is_model = all(name.startswith(chain.prefix) for name in names)
-        goes_on = is_model or not equations.path
-        solution = equations.solution(w) if goes_on else None
+        solution = equations.solution(w)
         if solution is not None:
             solution = packed(solution)
         return Derivative(loss, found, solution)
@@ -288,13 +286,13 @@ class Differentiator:
             return only_loss(other, train, test).loss
 
         value = float(params[name])
-        difference = _difference(fitted, name, value)
-        scale = max(abs(slope), abs(difference), 1e-6)
-        if abs(slope - difference) > _CLOSE * scale:
+        of_fits = _difference(fitted, name, value)
+        scale = max(abs(slope), abs(of_fits), 1e-6)
+        if abs(slope - of_fits) > _CLOSE * scale:
             raise ValueError(
                 f"check_gradient: at {shown} = {value!r} the slope of the held-out "
                 f"loss is {slope:.6g} by the equations of {type(estimator).__name__}, "
-                f"and {difference:.6g} by a difference of two fits. Lower the solver's "
+                f"and {of_fits:.6g} by a difference of two fits. Lower the solver's "
                 "tol, raise its max_iter, or correct the estimator's "
                 "__hypergradient__; where the loss has a kink, another start will do."
             )
@@ -347,12 +345,10 @@ def _solve(equations, params, X, X_new, held_out):
 
 def _difference(function, name, value, step=STEP):
     """Take a central difference; to one side, if the other is no valid value."""
-    step *= abs(value) or 1.0
     try:
-        rise = function(name, value + step) - function(name, value - step)
-        return float(rise) / (2 * step)
+        return float(difference(partial(function, name), value, step))
     except InvalidParameterError:
-        pass
+        step *= abs(value) or 1.0
     try:
         at = [function(name, value + k * step) for k in (0, 1, 2)]
     except InvalidParameterError:

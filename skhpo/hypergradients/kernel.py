@@ -42,11 +42,10 @@ def base_of(kernel, X, X2):
         return linear_kernel(X, X2)
 
 
-def of_base(kernel, base, gamma, degree, coef0, out=None):
-    """Compute a kernel from what it is a function of; an exponential in `out`."""
+def of_base(kernel, base, gamma, degree, coef0):
+    """Compute a kernel from what it is a function of."""
     if kernel in ("rbf", "laplacian"):
-        out = np.multiply(base, -gamma, out=out)
-        return np.exp(out, out=out)
+        return np.exp(-gamma * base)
     if kernel == "linear":
         return base
     if kernel == "sigmoid":

@@ -27,7 +27,15 @@ from typing import NamedTuple
 import numpy as np
 
 from skhpo._sklearn import InvalidParameterError
-from skhpo.hypergradients.base import STEP, Derivative, Rough, packed, polish, solve
+from skhpo.hypergradients.base import (
+    STEP,
+    Derivative,
+    Rough,
+    difference,
+    packed,
+    polish,
+    solve,
+)
 
 # Of the last Newton step, relative to w; what is left is a small part of it.
 _TOL = 1e-4
@@ -339,12 +347,11 @@ def on_the_way(before, values, share):
 
 def _difference(equations, w, params, name, X):
     """Differentiate F by a parameter."""
-    step = STEP * (abs(float(params[name])) or 1.0)
-    ends = [
-        equations.residual(w, {**params, name: params[name] + h}, X)
-        for h in (step, -step)
-    ]
-    return (ends[0] - ends[1]) / (2 * step)
+
+    def residual(value):
+        return equations.residual(w, {**params, name: value}, X)
+
+    return difference(residual, float(params[name]))
 
 
 def _between(a, b, x):

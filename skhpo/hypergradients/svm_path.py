@@ -1,10 +1,11 @@
-"""Support vector machines solved anew as their hyperparameters move.
+"""Support vector machines of Gaussian kernels, solved as their hyperparameters move.
 
 ====================  ===========  ====================================================
 symbol                shape        meaning
 ====================  ===========  ====================================================
-K, K_new              (n, n),      kernel of the training part, and of the held-out
-                      (n_new, n)   part with it
+D, D_new              (n, n),      squared distances in the training part, and of the
+                      (n_new, n)   held-out part to it
+K, K_new              as D         kernels, exp(-gamma D)
 beta, b               (n,), scalar dual coefficients and intercept, f = K beta + b
 side                  (n,)         sign of beta; 0 where it is zero
 limit                 (n,)         C times the weight of a sample
@@ -28,14 +29,14 @@ References
    a semismooth Newton method", SIAM Journal on Optimization 2003.
 """
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from skhpo.hypergradients.base import STEP, Derivative, packed, polish, solve
-from skhpo.hypergradients.kernel import base_of, by_parameter, of_base
+from skhpo.hypergradients.base import Derivative, difference, packed, polish, solve
+from skhpo.hypergradients.kernel import base_of
 from skhpo.hypergradients.path import Solutions, lagrangian_of, on_the_way
 
 # Changes of the sets, and so many in a row that leave no fewer samples to change.
@@ -232,24 +233,22 @@ class MachinePath(Solutions):
 
     @property
     def n_bytes(self):
-        # Kernels take as much as what they are a function of.
+        # Of the distances and of the kernels.
         sizes = [len(rows) for rows in self._equations.rows]
         return 2 * 8 * sum(n * (n + self._X_new.shape[0]) for n in sizes)
 
     @cached_property
-    def _bases(self):
-        """What the kernels of both parts are a function of, for each machine."""
-        kernel = self._params["kernel"]
-        bases = [base_of(kernel, X, self._X) for X in (self._X, self._X_new)]
+    def _distances(self):
+        """D and D_new of each machine."""
+        D, D_new = (base_of("rbf", X, self._X) for X in (self._X, self._X_new))
         return [
-            (bases[0][np.ix_(rows, rows)], bases[1][:, rows])
-            for rows in self._equations.rows
+            (D[np.ix_(rows, rows)], D_new[:, rows]) for rows in self._equations.rows
         ]
 
     @cached_property
-    def _arrays(self):
-        """For the kernels; new ones would take longer than what is written to them."""
-        return [tuple(map(np.empty_like, bases)) for bases in self._bases]
+    def _kernels(self):
+        """Arrays for K and K_new; new ones would take longer than to fill them."""
+        return [tuple(map(np.empty_like, pair)) for pair in self._distances]
 
     def _values(self, values):
         return tuple(float(values.get(n, self._params[n])) for n in self._names)
@@ -263,23 +262,21 @@ class MachinePath(Solutions):
     def _found(self, place):
         values = dict(zip(self._names, place, strict=True))
         params = {**self._params, **values}
-        solved = self._reached(values)
-        if solved is None:
-            equations = self._equations
-            if place != self._fit:
-                equations = equations.fitted(values)
+        at_fit = place == self._fit
+        duals = self._reached(values)
+        if duals is None:
+            equations = self._equations if at_fit else self._equations.fitted(values)
             if equations is None:
                 return None
             sets = _sets_of(equations)
-            solved = self._solved(params, sets)
-            if solved is None:
+            duals = None if at_fit else self._solved(params, sets)
+            if duals is None:
                 self._known.append((place, sets))
                 return self._at_fit(equations, params, place)
-        duals, kernels_new = solved
         self._known.append((place, [dual.sets for dual in duals]))
         columns = [
             K_new @ dual.beta + dual.b
-            for dual, K_new in zip(duals, kernels_new, strict=True)
+            for dual, (_, K_new) in zip(duals, self._kernels, strict=True)
         ]
         votes = self._equations.votes
         loss, d_f = self._held_out(np.column_stack(columns) @ votes)
@@ -288,9 +285,9 @@ class MachinePath(Solutions):
         slopes = dict.fromkeys(self._names, 0.0)
         machines = self._equations.machines
         of_machines = votes @ d_f.T
-        parts = zip(machines, duals, self._bases, kernels_new, of_machines, strict=True)
-        for machine, dual, bases, K_new, d in parts:
-            own = _slopes(dual, machine.s, bases, K_new, d, params, self._names)
+        parts = machines, duals, self._distances, self._kernels, of_machines
+        for machine, dual, distances, (_, K_new), d in zip(*parts, strict=True):
+            own = _slopes(dual, machine.s, distances, K_new, d, self._names)
             slopes = {name: slopes[name] + own[name] for name in slopes}
         return Derivative(float(loss), slopes, self._solution_at(place))
 
@@ -304,29 +301,28 @@ class MachinePath(Solutions):
         place = self._values(values)
         start, sets = min(self._known, key=lambda known: _distance(known[0], place))
         before = dict(zip(self._names, start, strict=True))
-        gone, step, solved = 0.0, 1.0, None
+        gone, step, duals = 0.0, 1.0, None
         while gone < 1:
             between = on_the_way(before, values, gone + step)
-            solved = self._solved({**self._params, **between}, sets)
-            if solved is not None:
-                gone, sets = gone + step, [dual.sets for dual in solved[0]]
-            elif step > _LEAST_STEP:
+            duals = self._solved({**self._params, **between}, sets)
+            if duals is not None:
+                gone, sets = gone + step, [dual.sets for dual in duals]
+            elif step > _LEAST_STEP and start != place:
                 step /= 2
             else:
                 return None
-        return solved
+        return duals
 
     def _solved(self, params, sets):
-        """Solve each machine; give them and their kernels, None if one fails.
+        """Solve each machine; None if one fails.
 
-        The next call writes to the same kernels.
+        Each call writes to the same kernels.
         """
-        duals, kernels_new = [], []
+        duals = []
         machines = self._equations.machines
-        of = {name: params[name] for name in ("gamma", "degree", "coef0")}
-        parts = zip(machines, self._bases, self._arrays, sets, strict=True)
-        for machine, (base, base_new), (K, K_new), own in parts:
-            K = of_base(params["kernel"], base, **of, out=K)
+        parts = zip(machines, self._distances, self._kernels, sets, strict=True)
+        for machine, (D, D_new), (K, K_new), own in parts:
+            _write_kernel(K, D, params["gamma"])
             limit = params["C"] * machine.s
             dual = _Dual(K, machine.y, limit, machine.epsilon(params))
             try:
@@ -336,8 +332,8 @@ class MachinePath(Solutions):
             if not ended:
                 return None
             duals.append(dual)
-            kernels_new.append(of_base(params["kernel"], base_new, **of, out=K_new))
-        return duals, kernels_new
+            _write_kernel(K_new, D_new, params["gamma"])
+        return duals
 
     def _at_fit(self, equations, params, place):
         """Differentiate by the equations of a fit, where its sets lead nowhere."""
@@ -348,15 +344,20 @@ class MachinePath(Solutions):
             return None
         u = solve(equations, w, -equations.pullback(w, X_new, d_f), factor)
         lagrangian = lagrangian_of(equations, w, u, d_f)
-        slopes = {}
-        for name in self._names:
-            step = STEP * (abs(float(params[name])) or 1.0)
-            ends = [
-                lagrangian({**params, name: params[name] + h}, X, X_new)
-                for h in (step, -step)
-            ]
-            slopes[name] = float(ends[0] - ends[1]) / (2 * step)
+
+        def moved(name, value):
+            return lagrangian({**params, name: value}, X, X_new)
+
+        slopes = {
+            name: float(difference(partial(moved, name), params[name]))
+            for name in self._names
+        }
         return Derivative(float(loss), slopes, self._solution_at(place))
+
+
+def _write_kernel(K, D, gamma):
+    np.multiply(D, -gamma, out=K)
+    np.exp(K, out=K)
 
 
 def _sets_of(equations):
@@ -369,11 +370,10 @@ def _distance(a, b):
     return float(np.abs(logs[0] - logs[1]).sum())
 
 
-def _slopes(dual, weights, bases, K_new, d, params, names):
+def _slopes(dual, weights, distances, K_new, d, names):
     """Differentiate ``d' f_new`` by hyperparameters, by one adjoint solve."""
     free, bound = dual.free, dual.bound
     a, c = dual.equations.solve(-(d @ K_new[:, free]), -d.sum())
-    of = {key: params[key] for key in ("gamma", "degree", "coef0")}
     slopes = {}
     for name in names:
         if name == "C":
@@ -384,14 +384,12 @@ def _slopes(dual, weights, bases, K_new, d, params, names):
             slope = d @ by_new + a @ by_free + c * moved.sum()
         elif name == "epsilon":
             slope = a @ dual.sets.side[free]
-        else:
+        else:  # gamma, by which the derivative of K is -D K
+            D, D_new = distances
             support = np.append(free, bound)
             own = dual.beta[support]
-            rows, columns = np.ix_(free, support), (slice(None), support)
-            parts = [(bases[0], dual.K, rows, a), (bases[1], K_new, columns, d)]
-            slope = 0.0
-            for base, K, cells, left in parts:
-                by = by_parameter(params["kernel"], base[cells], K[cells], name, **of)
-                slope += left @ (by @ own)
+            rows = np.ix_(free, support)
+            slope = -a @ ((D[rows] * dual.K[rows]) @ own)
+            slope -= d @ ((D_new[:, support] * K_new[:, support]) @ own)
         slopes[name] = float(slope)
     return slopes

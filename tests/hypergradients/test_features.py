@@ -199,4 +199,5 @@ def test_a_map_before_a_machine_is_differentiated_in_full():
     differentiate = Differentiator(["f__gamma"], log_loss)
     found = differentiate(fit(estimator, train), train, test, slopes=False)
     assert found.slopes.keys() == {"f__gamma"}
-    assert found.solution is None
+    path = differentiate.path(clone(estimator), train, test, "", found.solution)
+    assert path is None

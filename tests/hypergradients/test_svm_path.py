@@ -74,9 +74,9 @@ def test_the_solution_keeps_to_its_margins_and_limits(kind, seed, way):
     values = model.get_params()
     values = {n: values[n] * np.exp(x) for n, x in zip(names, way, strict=False)}
     params = {**path._params, **values}
-    solved = path._solved(params, path._known[0][1])
-    assume(solved is not None)
-    (dual,), _ = solved
+    duals = path._solved(params, path._known[0][1])
+    assume(duals is not None)
+    (dual,) = duals
     target = path._equations.machines[0].y
     r = dual.K @ dual.beta + dual.b - target
     assert dual.beta.sum() == pytest.approx(0, abs=1e-7)
@@ -310,8 +310,8 @@ def test_what_will_be_kept_is_counted_before():
     train, test = parts(X, y, 60)
     _, path = begun(SVC(gamma=0.1), train, test, NAMES[SVC])
     before = path.n_bytes
-    assert "_bases" not in vars(path)
-    kept = sum(base.nbytes for bases in path._bases for base in bases)
+    assert "_distances" not in vars(path)
+    kept = sum(part.nbytes for parts in path._distances for part in parts)
     sizes = [(train.y != k).sum() for k in range(3)]
     assert kept == 8 * sum(n * n + n * len(test.y) for n in sizes)
     assert path.n_bytes == before == 2 * kept
