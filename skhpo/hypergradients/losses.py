@@ -73,7 +73,9 @@ def calibrated(loss, f, y, s):
         return value + penalty @ ab**2 / 2, gradient + penalty * ab
 
     ab, ended = np.append(1.0, np.zeros(f.shape[1])), False
-    if loss is log_loss:
+    if loss is log_loss and len(ab) == 2:
+        ab, ended = _newton_in_two(g[:, 0], y, s, penalty)
+    elif loss is log_loss:
 
         def curvature(ab):
             return _curvature(ab, g, s) + np.diag(penalty)
@@ -87,14 +89,42 @@ def calibrated(loss, f, y, s):
     return value, ab[0] / unit * slope
 
 
+def _newton_in_two(g, y, s, penalty):
+    """Do what :func:`_newton` does for two classes, in few operations."""
+    sign, sg = 2.0 * y - 1, s * g
+
+    def value_at(a, b):
+        return (penalty[0] * a**2 + penalty[1] * b**2) / 2 - s @ log_expit(
+            sign * (a * g + b)
+        )
+
+    a, b = 1.0, 0.0
+    value = value_at(a, b)
+    for _ in range(_MAX_NEWTON):
+        p = expit(a * g + b)
+        left = p - y
+        d_a, d_b = sg @ left + penalty[0] * a, s @ left + penalty[1] * b
+        largest = max(abs(d_a), abs(d_b))
+        if largest <= _GTOL:
+            return np.array([a, b]), True
+        p *= 1 - p
+        h_ab = sg @ p
+        h_aa, h_bb = (sg * g) @ p + penalty[0], s @ p + penalty[1]
+        determinant = h_aa * h_bb - h_ab**2
+        step_a = (h_bb * d_a - h_ab * d_b) / determinant
+        step_b = (h_aa * d_b - h_ab * d_a) / determinant
+        length = 1.0
+        while not (found := value_at(a - length * step_a, b - length * step_b)) < value:
+            length /= 2
+            if length < _SHORT:
+                return np.array([a, b]), largest <= _NEARLY
+        a, b, value = a - length * step_a, b - length * step_b, found
+    return np.array([a, b]), False
+
+
 def _curvature(ab, g, s):
-    """Differentiate the log-loss of ``a g + b`` twice, by a and b."""
-    f = ab[0] * g + ab[1:]
-    if f.shape[1] == 1:
-        p = expit(f)
-        J = np.column_stack([g, np.ones(len(g))])
-        return (J * s[:, None] * p * (1 - p)).T @ J
-    p = softmax(f, axis=1)
+    """Differentiate the log-loss of ``a g + b`` twice, by a and b; several classes."""
+    p = softmax(ab[0] * g + ab[1:], axis=1)
     sp = s[:, None] * p
     left = g - (p * g).sum(axis=1, keepdims=True)
     H = np.empty(2 * (len(ab),))

@@ -3,9 +3,10 @@
 ====================  ===========  ====================================================
 symbol                shape        meaning
 ====================  ===========  ====================================================
-D, D_new              (n, n),      squared distances in the training part, and of the
-                      (n_new, n)   held-out part to it
-K, K_new              as D         kernels, exp(-gamma D)
+D, D_new              (n, n),      squared distances in the training part, and from it
+                      (n, n_new)   to the held-out part
+K, K_new              as D         kernels, exp(-gamma D); of their rows only those of
+                                   I, B and what has been in them
 beta, b               (n,), scalar dual coefficients and intercept, f = K beta + b
 side                  (n,)         sign of beta; 0 where it is zero
 limit                 (n,)         C times the weight of a sample
@@ -13,7 +14,7 @@ epsilon               scalar       errors of a regression that cost nothing; els
 I, B                  sets         free samples, 0 < |beta| < limit, and bound ones
 r                     (n,)         f - y
 d                     (n_new,)     derivative of the held-out loss by f
-a, c                  (|I|,),      adjoint: K_II a + c = - K_new_I' d, sum(a) = - sum(d)
+a, c                  (|I|,),      adjoint: K_II a + c = - K_new_I d, sum(a) = - sum(d)
                       scalar
 ====================  ===========  ====================================================
 
@@ -67,13 +68,47 @@ class Sets(NamedTuple):
     is_bound: np.ndarray
 
 
+class _Kernel:
+    """A Gaussian kernel whose rows are computed when they are needed.
+
+    Parameters
+    ----------
+    D : ndarray of shape (n, m)
+        Squared distances.
+    """
+
+    def __init__(self, D):
+        self.D = D
+        self._K = np.empty_like(D)
+        self._is_filled = np.zeros(len(D), dtype=bool)
+        self._gamma = None
+
+    def move(self, gamma):
+        """Be the kernel of another gamma."""
+        if gamma != self._gamma:
+            self._gamma = gamma
+            self._is_filled[:] = False
+
+    def rows(self, rows):
+        """Give some of its rows, of shape (n_rows, m)."""
+        new = rows[~self._is_filled[rows]]
+        self._K[new] = np.exp(self.D[new] * -self._gamma)
+        self._is_filled[new] = True
+        return self._K[rows]
+
+    def weighted(self, weights):
+        """Sum its rows with weights of shape (n,)."""
+        rows = np.flatnonzero(weights)
+        return weights[rows] @ self.rows(rows)
+
+
 class _FreeEquations:
     """The equations of the free samples, ``K_II x + b = h`` and ``sum(x) = total``."""
 
     def __init__(self, K):
         self._K = K
         H = K.copy()
-        H[np.diag_indices_from(H)] += _JITTER * np.trace(H) / len(H)
+        H.flat[:: len(H) + 1] += _JITTER * np.trace(H) / len(H)
         self._factor, failed = dpotrf(H, overwrite_a=True)
         if failed:
             raise np.linalg.LinAlgError
@@ -104,8 +139,8 @@ class _Dual:
 
     Parameters
     ----------
-    K : ndarray of shape (n, n)
-        Kernel.
+    K : _Kernel of shape (n, n)
+        Kernel of the training part.
     y : ndarray of shape (n,)
         Targets; of two classes -1 and 1.
     limit : ndarray of shape (n,)
@@ -158,8 +193,8 @@ class _Dual:
             bound = np.flatnonzero(is_bound)
             beta = np.zeros(len(side))
             beta[bound] = side[bound] * self.limit[bound]
-            of_bound = self.K @ beta
-            rows = self.K[free]
+            of_bound = self.K.weighted(beta)
+            rows = self.K.rows(free)
             equations = _FreeEquations(rows[:, free])
             h = self.y[free] - self.epsilon * side[free] - of_bound[free]
             total = -beta[bound].sum()
@@ -238,17 +273,13 @@ class MachinePath(Solutions):
         return 2 * 8 * sum(n * (n + self._X_new.shape[0]) for n in sizes)
 
     @cached_property
-    def _distances(self):
-        """D and D_new of each machine."""
-        D, D_new = (base_of("rbf", X, self._X) for X in (self._X, self._X_new))
-        return [
-            (D[np.ix_(rows, rows)], D_new[:, rows]) for rows in self._equations.rows
-        ]
-
-    @cached_property
     def _kernels(self):
-        """Arrays for K and K_new; new ones would take longer than to fill them."""
-        return [tuple(map(np.empty_like, pair)) for pair in self._distances]
+        """K and K_new of each machine."""
+        D, D_new = (base_of("rbf", self._X, X) for X in (self._X, self._X_new))
+        return [
+            (_Kernel(D[np.ix_(rows, rows)]), _Kernel(D_new[rows]))
+            for rows in self._equations.rows
+        ]
 
     def _values(self, values):
         return tuple(float(values.get(n, self._params[n])) for n in self._names)
@@ -275,7 +306,7 @@ class MachinePath(Solutions):
                 return self._at_fit(equations, params, place)
         self._known.append((place, [dual.sets for dual in duals]))
         columns = [
-            K_new @ dual.beta + dual.b
+            K_new.weighted(dual.beta) + dual.b
             for dual, (_, K_new) in zip(duals, self._kernels, strict=True)
         ]
         votes = self._equations.votes
@@ -285,9 +316,9 @@ class MachinePath(Solutions):
         slopes = dict.fromkeys(self._names, 0.0)
         machines = self._equations.machines
         of_machines = votes @ d_f.T
-        parts = machines, duals, self._distances, self._kernels, of_machines
-        for machine, dual, distances, (_, K_new), d in zip(*parts, strict=True):
-            own = _slopes(dual, machine.s, distances, K_new, d, self._names)
+        parts = zip(machines, duals, self._kernels, of_machines, strict=True)
+        for machine, dual, (_, K_new), d in parts:
+            own = _slopes(dual, machine.s, K_new, d, self._names)
             slopes = {name: slopes[name] + own[name] for name in slopes}
         return Derivative(float(loss), slopes, self._solution_at(place))
 
@@ -316,15 +347,15 @@ class MachinePath(Solutions):
     def _solved(self, params, sets):
         """Solve each machine; None if one fails.
 
-        Each call writes to the same kernels.
+        Each call moves the same kernels.
         """
         duals = []
-        machines = self._equations.machines
-        parts = zip(machines, self._distances, self._kernels, sets, strict=True)
-        for machine, (D, D_new), (K, K_new), own in parts:
-            _write_kernel(K, D, params["gamma"])
+        parts = zip(self._equations.machines, self._kernels, sets, strict=True)
+        for machine, kernels, own in parts:
+            for kernel in kernels:
+                kernel.move(params["gamma"])
             limit = params["C"] * machine.s
-            dual = _Dual(K, machine.y, limit, machine.epsilon(params))
+            dual = _Dual(kernels[0], machine.y, limit, machine.epsilon(params))
             try:
                 ended = dual.solve(own)
             except np.linalg.LinAlgError:
@@ -332,7 +363,6 @@ class MachinePath(Solutions):
             if not ended:
                 return None
             duals.append(dual)
-            _write_kernel(K_new, D_new, params["gamma"])
         return duals
 
     def _at_fit(self, equations, params, place):
@@ -355,11 +385,6 @@ class MachinePath(Solutions):
         return Derivative(float(loss), slopes, self._solution_at(place))
 
 
-def _write_kernel(K, D, gamma):
-    np.multiply(D, -gamma, out=K)
-    np.exp(K, out=K)
-
-
 def _sets_of(equations):
     return [Sets(machine.signs, machine.bound) for machine in equations.machines]
 
@@ -370,26 +395,25 @@ def _distance(a, b):
     return float(np.abs(logs[0] - logs[1]).sum())
 
 
-def _slopes(dual, weights, distances, K_new, d, names):
+def _slopes(dual, weights, K_new, d, names):
     """Differentiate ``d' f_new`` by hyperparameters, by one adjoint solve."""
-    free, bound = dual.free, dual.bound
-    a, c = dual.equations.solve(-(d @ K_new[:, free]), -d.sum())
+    K, free, bound = dual.K, dual.free, dual.bound
+    a, c = dual.equations.solve(-(K_new.rows(free) @ d), -d.sum())
     slopes = {}
     for name in names:
         if name == "C":
             # What is bound moves with its limit.
             moved = np.zeros(len(weights))
             moved[bound] = dual.sets.side[bound] * weights[bound]
-            by_new, by_free = K_new @ moved, (dual.K @ moved)[free]
-            slope = d @ by_new + a @ by_free + c * moved.sum()
+            slope = d @ K_new.weighted(moved) + a @ K.weighted(moved)[free]
+            slope += c * moved.sum()
         elif name == "epsilon":
             slope = a @ dual.sets.side[free]
         else:  # gamma, by which the derivative of K is -D K
-            D, D_new = distances
             support = np.append(free, bound)
             own = dual.beta[support]
-            rows = np.ix_(free, support)
-            slope = -a @ ((D[rows] * dual.K[rows]) @ own)
-            slope -= d @ ((D_new[:, support] * K_new[:, support]) @ own)
+            rows = np.ix_(support, free)
+            slope = -own @ ((K.D[rows] * K.rows(support)[:, free]) @ a)
+            slope -= own @ ((K_new.D[support] * K_new.rows(support)) @ d)
         slopes[name] = float(slope)
     return slopes

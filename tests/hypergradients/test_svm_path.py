@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_moons, make_regression
+from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
@@ -78,7 +79,8 @@ def test_the_solution_keeps_to_its_margins_and_limits(kind, seed, way):
     assume(duals is not None)
     (dual,) = duals
     target = path._equations.machines[0].y
-    r = dual.K @ dual.beta + dual.b - target
+    K = rbf_kernel(path._X, gamma=params["gamma"])
+    r = K @ dual.beta + dual.b - target
     assert dual.beta.sum() == pytest.approx(0, abs=1e-7)
     assert (np.abs(dual.beta) <= params["C"] * (1 + 1e-6)).all()
     if kind is SVC:
@@ -91,6 +93,18 @@ def test_the_solution_keeps_to_its_margins_and_limits(kind, seed, way):
         beyond = np.abs(r) > params["epsilon"] + 1e-6
     np.testing.assert_array_equal(dual.beta[inside], 0)
     np.testing.assert_allclose(want[beyond], params["C"])
+
+
+def test_a_kernel_has_the_rows_of_its_gamma_whatever_was_asked_for_before(rng):
+    X, X_new = rng.normal(size=(12, 3)), rng.normal(size=(7, 3))
+    kernel = svm_path._Kernel(euclidean_distances(X, X_new, squared=True))
+    for gamma in (0.1, 0.1, 3.0, 0.1):
+        kernel.move(gamma)
+        expected = rbf_kernel(X, X_new, gamma=gamma)
+        rows = rng.choice(12, 4, replace=False)
+        np.testing.assert_allclose(kernel.rows(rows), expected[rows], rtol=1e-12)
+        weights = rng.normal(size=12) * (rng.random(12) < 0.5)
+        np.testing.assert_allclose(kernel.weighted(weights), weights @ expected)
 
 
 @pytest.mark.parametrize(("kind", "n_classes"), MACHINES)
@@ -310,8 +324,8 @@ def test_what_will_be_kept_is_counted_before():
     train, test = parts(X, y, 60)
     _, path = begun(SVC(gamma=0.1), train, test, NAMES[SVC])
     before = path.n_bytes
-    assert "_distances" not in vars(path)
-    kept = sum(part.nbytes for parts in path._distances for part in parts)
+    assert "_kernels" not in vars(path)
+    kept = sum(kernel.D.nbytes for pair in path._kernels for kernel in pair)
     sizes = [(train.y != k).sum() for k in range(3)]
     assert kept == 8 * sum(n * n + n * len(test.y) for n in sizes)
     assert path.n_bytes == before == 2 * kept
