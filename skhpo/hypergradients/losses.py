@@ -65,7 +65,7 @@ def calibrated(loss, f, y, s):
         loss, s = log_loss, _balanced(y, s)
     unit = max(np.abs(f).mean(), 1e-12)
     g = f / unit
-    penalty = 2e-3 / len(y) / np.append(unit**2, np.ones(f.shape[1]))
+    penalty = 2e-4 / len(y) / np.append(unit**2, np.ones(f.shape[1]))
 
     def penalised(ab):
         value, slope = loss(ab[0] * g + ab[1:], y, s)

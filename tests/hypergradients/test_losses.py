@@ -214,7 +214,7 @@ def test_no_other_scale_or_offset_calibrates_better(loss, outlier, n_classes, rn
     value, _ = calibrated(loss, f, y, s)
 
     def penalised(ab):
-        return loss(ab[0] * f + ab[1:], y, s)[0] + 1e-3 * ab @ ab / len(y)
+        return loss(ab[0] * f + ab[1:], y, s)[0] + 1e-4 * ab @ ab / len(y)
 
     start = np.append(1 / np.abs(f).mean(), np.zeros(f.shape[1]))
     found = minimize(penalised, start, method="Nelder-Mead", options={"maxiter": 5000})

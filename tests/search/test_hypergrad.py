@@ -379,7 +379,7 @@ def test_two_parameters_and_accuracy():
     found = [tuple(params.values()) for params in rows(search)]
     around = [losses[place] for place in found if place in losses][-8:]
     assert len(around) == 8
-    assert max(around) <= np.median([*losses.values()])
+    assert max(around) < np.mean([*losses.values()])
 
 
 def test_rows_around_an_end_are_among_the_n_iter():
@@ -573,7 +573,7 @@ def rows(search):
 def test_of_rows_with_the_best_score_the_one_with_the_least_loss_wins():
     space = {"C": Real(1e-2, 1e3, log=True), "gamma": Real(1e-4, 10.0, log=True)}
     # With a limit of iterations it goes by rows, which are many.
-    model = SVC(C=1000, gamma=1.0, max_iter=10**6)
+    model = SVC(C=10, gamma=0.01, max_iter=10**6)
     search = HypergradSearch(model, space, n_iter=25).fit(*load_iris(return_X_y=True))
     losses = np.array(
         [np.mean([s.derivative.loss for s in trial.splits]) for trial in search.trials_]
