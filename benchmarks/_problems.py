@@ -65,7 +65,7 @@ class Problem:
     half : {"development", "held-out"}
         Whether choices may be made on it, or only checked.
     estimator : estimator
-        What is tuned; deterministic.
+        What is tuned; deterministic, but for the order of liblinear.
     space : dict or list of dict
         As for ``RandomSearch``.
     scoring : str or None

@@ -15,7 +15,7 @@ from sklearn import metrics
 # Of calibration: largest slope at its end, and where the value tells no more; Newton
 # steps at most, and their least share.
 _GTOL, _NEARLY = 1e-9, 1e-7
-_MAX_NEWTON = 30
+_MAX_NEWTON = 60
 _SHORT = 1e-3
 
 
@@ -73,7 +73,7 @@ def calibrated(loss, f, y, s):
         return value + penalty @ ab**2 / 2, gradient + penalty * ab
 
     ab, ended = np.append(1.0, np.zeros(f.shape[1])), False
-    if loss is log_loss and len(ab) == 2:
+    if loss is log_loss and f.shape[1] == 1:
         ab, ended = _newton_in_two(g[:, 0], y, s, penalty)
     elif loss is log_loss:
 
@@ -90,7 +90,11 @@ def calibrated(loss, f, y, s):
 
 
 def _newton_in_two(g, y, s, penalty):
-    """Do what :func:`_newton` does for two classes, in few operations."""
+    """Take damped Newton steps for two classes, in few operations.
+
+    The derivatives by a and b are d_a and d_b, the second ones h_aa, h_ab and h_bb.
+    Gives a and b, and whether that is the end.
+    """
     sign, sg = 2.0 * y - 1, s * g
 
     def value_at(a, b):
@@ -117,6 +121,7 @@ def _newton_in_two(g, y, s, penalty):
         while not (found := value_at(a - length * step_a, b - length * step_b)) < value:
             length /= 2
             if length < _SHORT:
+                # Near the end the value is only rounding.
                 return np.array([a, b]), largest <= _NEARLY
         a, b, value = a - length * step_a, b - length * step_b, found
     return np.array([a, b]), False

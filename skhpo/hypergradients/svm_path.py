@@ -5,9 +5,10 @@ symbol                shape        meaning
 ====================  ===========  ====================================================
 D, D_new              (n, n),      squared distances in the training part, and from it
                       (n, n_new)   to the held-out part
-K, K_new              as D         kernels, exp(-gamma D); of their rows only those of
-                                   I, B and what has been in them
+K, K_new              as D         kernels, exp(-gamma D); computed are the rows of I
+                                   and B, and of what was in them at this gamma
 beta, b               (n,), scalar dual coefficients and intercept, f = K beta + b
+                                   and f_new = K_new' beta + b
 side                  (n,)         sign of beta; 0 where it is zero
 limit                 (n,)         C times the weight of a sample
 epsilon               scalar       errors of a regression that cost nothing; else 0
@@ -84,16 +85,16 @@ class _Kernel:
         self._gamma = None
 
     def move(self, gamma):
-        """Be the kernel of another gamma."""
+        """Be the kernel of another gamma; called before rows are asked for."""
         if gamma != self._gamma:
             self._gamma = gamma
             self._is_filled[:] = False
 
     def rows(self, rows):
-        """Give some of its rows, of shape (n_rows, m)."""
-        new = rows[~self._is_filled[rows]]
-        self._K[new] = np.exp(self.D[new] * -self._gamma)
-        self._is_filled[new] = True
+        """Give a copy of some of its rows, of shape (n_rows, m)."""
+        missing = rows[~self._is_filled[rows]]
+        self._K[missing] = np.exp(self.D[missing] * -self._gamma)
+        self._is_filled[missing] = True
         return self._K[rows]
 
     def weighted(self, weights):
@@ -412,8 +413,8 @@ def _slopes(dual, weights, K_new, d, names):
         else:  # gamma, by which the derivative of K is -D K
             support = np.append(free, bound)
             own = dual.beta[support]
-            rows = np.ix_(support, free)
-            slope = -own @ ((K.D[rows] * K.rows(support)[:, free]) @ a)
+            rows = np.ix_(free, support)
+            slope = -a @ ((K.D[rows] * K.rows(free)[:, support]) @ own)
             slope -= own @ ((K_new.D[support] * K_new.rows(support)) @ d)
         slopes[name] = float(slope)
     return slopes

@@ -11,6 +11,7 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import check_scoring, get_scorer, make_scorer
 
+from skhpo.hypergradients import losses
 from skhpo.hypergradients.losses import (
     CLASSIFICATION,
     REGRESSION,
@@ -222,6 +223,33 @@ def test_no_other_scale_or_offset_calibrates_better(loss, outlier, n_classes, rn
     for width in (1e-3, 1e-1, 10.0):
         for ab in found.x * (1 + width * rng.normal(size=(20, len(start)))):
             assert value <= penalised(ab)
+
+
+@pytest.mark.parametrize("kind", ["noisy", "separated", "far apart", "one class"])
+def test_two_classes_are_calibrated_by_newton_steps_alone(kind, rng, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError("It fell back on another method.")
+
+    monkeypatch.setattr(losses, "minimize", never)
+    f, y, s = draw_classes(2, 2)
+    if kind == "one class":
+        y = np.ones_like(y)
+    elif kind != "noisy":
+        mean, std = (14, 5) if kind == "far apart" else (0, 1)
+        f = np.exp(rng.normal(mean, std, f.shape)) * (2 * y[:, None] - 1)
+    s[:3] = 0
+
+    def calibrate(f):
+        return calibrated(log_loss, f, y, s / s.sum())
+
+    value, slope = calibrate(f)
+    assert np.isfinite(value)
+    way = rng.normal(size=f.shape) * f
+    assert np.vdot(slope, way) == pytest.approx(
+        (calibrate(f + 1e-5 * way)[0] - calibrate(f - 1e-5 * way)[0]) / 2e-5,
+        rel=1e-3,
+        abs=1e-9,
+    )
 
 
 def test_separated_classes_have_a_calibrated_loss():

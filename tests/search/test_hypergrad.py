@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from scipy.sparse import csr_array, csr_matrix
+from scipy.spatial.distance import cdist
 from scipy.stats import expon, gamma, halfnorm, loguniform, poisson
 from sklearn import config_context
 from sklearn.base import clone
@@ -377,9 +378,14 @@ def test_two_parameters_and_accuracy():
     # Those of the lowest looks that are apart are rows, too, as one may score higher.
     losses = {tuple(params.values()): loss for params, loss in search.looks_}
     found = [tuple(params.values()) for params in rows(search)]
-    around = [losses[place] for place in found if place in losses][-8:]
+    around = [place for place in found if place in losses][-8:]
     assert len(around) == 8
-    assert max(around) < np.mean([*losses.values()])
+    highest = max(losses[place] for place in around)
+    decades = np.array([5, 4])  # of the space, whose unit cube it is
+    lower = [np.log10(place) / decades for place in losses if losses[place] < highest]
+    is_row = [np.log10(place) / decades for place in found]
+    assert len(lower) > 8
+    assert cdist(lower, is_row).min(axis=1).max() < 0.02
 
 
 def test_rows_around_an_end_are_among_the_n_iter():
