@@ -74,13 +74,9 @@ def calibrated(loss, f, y, s):
 
     ab, ended = np.append(1.0, np.zeros(f.shape[1])), False
     if loss is log_loss and f.shape[1] == 1:
-        ab, ended = _newton_in_two(g[:, 0], y, s, penalty)
+        ab, ended = _newton(_of_two(g[:, 0], y, s, penalty), ab)
     elif loss is log_loss:
-
-        def curvature(ab):
-            return _curvature(ab, g, s) + np.diag(penalty)
-
-        ab, ended = _newton(penalised, ab, curvature)
+        ab, ended = _newton(_of_several(g, s, penalty, penalised), ab)
     if not ended:
         options = {"gtol": _GTOL}
         ab = minimize(penalised, ab, jac=True, method="BFGS", options=options).x
@@ -89,42 +85,50 @@ def calibrated(loss, f, y, s):
     return value, ab[0] / unit * slope
 
 
-def _newton_in_two(g, y, s, penalty):
-    """Take damped Newton steps for two classes, in few operations.
+def _of_two(g, y, s, penalty):
+    """Give the penalised log-loss for two classes as a function, in few operations.
 
     The derivatives by a and b are d_a and d_b, the second ones h_aa, h_ab and h_bb.
-    Gives a and b, and whether that is the end.
+
+    Returns
+    -------
+    callable
+        Of a and b. Gives the value, and a function without arguments that gives
+        Newton's step there and the largest slope.
     """
     sign, sg = 2.0 * y - 1, s * g
+    sgg = sg * g
 
-    def value_at(a, b):
-        return (penalty[0] * a**2 + penalty[1] * b**2) / 2 - s @ log_expit(
-            sign * (a * g + b)
-        )
+    def function(ab):
+        f = ab[0] * g + ab[1]
 
-    a, b = 1.0, 0.0
-    value = value_at(a, b)
-    for _ in range(_MAX_NEWTON):
-        p = expit(a * g + b)
-        left = p - y
-        d_a, d_b = sg @ left + penalty[0] * a, s @ left + penalty[1] * b
-        largest = max(abs(d_a), abs(d_b))
-        if largest <= _GTOL:
-            return np.array([a, b]), True
-        p *= 1 - p
-        h_ab = sg @ p
-        h_aa, h_bb = (sg * g) @ p + penalty[0], s @ p + penalty[1]
-        determinant = h_aa * h_bb - h_ab**2
-        step_a = (h_bb * d_a - h_ab * d_b) / determinant
-        step_b = (h_aa * d_b - h_ab * d_a) / determinant
-        length = 1.0
-        while not (found := value_at(a - length * step_a, b - length * step_b)) < value:
-            length /= 2
-            if length < _SHORT:
-                # Near the end the value is only rounding.
-                return np.array([a, b]), largest <= _NEARLY
-        a, b, value = a - length * step_a, b - length * step_b, found
-    return np.array([a, b]), False
+        def step():
+            p = expit(f)
+            left = p - y
+            d_a, d_b = sg @ left + penalty[0] * ab[0], s @ left + penalty[1] * ab[1]
+            p *= 1 - p
+            h_aa, h_ab, h_bb = sgg @ p + penalty[0], sg @ p, s @ p + penalty[1]
+            step = np.array([h_bb * d_a - h_ab * d_b, h_aa * d_b - h_ab * d_a])
+            return step / (h_aa * h_bb - h_ab**2), max(abs(d_a), abs(d_b))
+
+        return penalty @ ab**2 / 2 - s @ log_expit(sign * f), step
+
+    return function
+
+
+def _of_several(g, s, penalty, penalised):
+    """Give a function as :func:`_of_two` does, for several classes."""
+
+    def function(ab):
+        value, gradient = penalised(ab)
+
+        def step():
+            H = _curvature(ab, g, s) + np.diag(penalty)
+            return np.linalg.solve(H, gradient), np.abs(gradient).max()
+
+        return value, step
+
+    return function
 
 
 def _curvature(ab, g, s):
@@ -139,21 +143,21 @@ def _curvature(ab, g, s):
     return H
 
 
-def _newton(function, x, curvature):
+def _newton(function, x):
     """Take damped Newton steps; give where they lead, and whether that is the end."""
-    value, gradient = function(x)
+    value, step_there = function(x)
     for _ in range(_MAX_NEWTON):
-        if np.abs(gradient).max() <= _GTOL:
+        step, slope = step_there()
+        if slope <= _GTOL:
             return x, True
-        step = np.linalg.solve(curvature(x), gradient)
         length = 1.0
         while not (found := function(x - length * step))[0] < value:
             length /= 2
             if length < _SHORT:
                 # Near the end the value is only rounding.
-                return x, np.abs(gradient).max() <= _NEARLY
+                return x, slope <= _NEARLY
         x = x - length * step
-        value, gradient = found
+        value, step_there = found
     return x, False
 
 
