@@ -109,6 +109,7 @@ def test_a_fit_that_kills_the_search_is_given_up_at_the_fourth_start(tmp_path):
     assert len(fits_of(log)) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_three_kills_from_outside_do_not_fail_a_healthy_fit(n_jobs, tmp_path):
@@ -223,6 +224,7 @@ def test_a_grid_may_grow_and_shrink(tmp_path):
     assert len(fits_of(log)) == 15
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_killed_for_its_time_may_have_more(tmp_path):
     log = tmp_path / "log"
 

@@ -430,6 +430,7 @@ def _wait(X, seconds):
     time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_what_joblib_has_put_aside_in_a_fit_goes_with_it(monkeypatch, tmp_path):
     monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path / "new"))
     wide = rng.normal(size=(60, 100))

@@ -398,6 +398,7 @@ def test_a_scorer_has_the_training_data_that_its_estimator_holds():
     assert groups_of(ours) == [0, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills processes")
 def test_a_group_that_takes_too_long_is_fitted_apart():
     grid = {"n_estimators": [2, 100_000, 4]}
@@ -414,6 +415,7 @@ def test_a_group_that_takes_too_long_is_fitted_apart():
     assert groups_of(search) == [None] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills processes")
 @pytest.mark.filterwarnings("ignore:A worker process of joblib died")
 @pytest.mark.parametrize("options", [{"fit_timeout": 100}, {"n_jobs": 2}])

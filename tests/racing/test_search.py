@@ -173,6 +173,7 @@ class Slow(Given):
         return super().fit(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills processes")
 def test_what_a_clock_cuts_off_is_told_from_what_was_given_up():
     table = np.full((30, N_SPLITS), 9.0)
