@@ -166,10 +166,12 @@ def make_fidelity(search, space, X, y, indices, split_params, scorer):
                     f"{n_samples} samples of X. Give at most so many, or 'auto'."
                 )
         smallest = min(smallest, largest)
-        if schedule.min_resources == "auto":
-            share = min(ENOUGH, int(largest / schedule.factor))
-            smallest = min(max(smallest, share), largest)
-    if not isinstance(schedule.min_resources, str):
+    if schedule.min_resources == "auto":
+        share = int(largest / schedule.factor)
+        if not schedule.of_parameter:
+            share = min(ENOUGH, share)
+        smallest = min(max(smallest, share), largest)
+    elif not isinstance(schedule.min_resources, str):
         smallest = schedule.min_resources
         if smallest > largest:
             raise ValueError(

@@ -22,10 +22,9 @@ class Hyperband(Schedule):
     factor : float, default=3
         One in so many candidates goes on, with so many times the resource.
     min_resources : int, "auto" or "exhaust", default="auto"
-        What a candidate gets at least. "auto" means 10,000 samples, or one in `factor`
-        where these are fewer: with less, other candidates were often the best than with
-        everything. "exhaust" is that of :class:`Halving`, and "auto" means the same for
-        a parameter.
+        What a candidate gets at least. "auto" means one in `factor` of what there is,
+        or 10,000 samples where these are fewer: with less, other candidates were often
+        the best than with everything. "exhaust" is that of :class:`Halving`.
     max_resources : int or "auto", default="auto"
         What a candidate of the last rungs gets.
     random_state : int, default=0

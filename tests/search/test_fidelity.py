@@ -162,6 +162,22 @@ def test_hyperband_gives_enough_or_one_in_factor(options, enough, levels, monkey
     assert set(search.cv_results_["n_resources"]) == levels
 
 
+@pytest.mark.parametrize(
+    "options, levels",
+    [
+        ({"max_resources": 81}, {27, 81}),
+        ({"max_resources": 81, "factor": 2}, {40, 81}),
+        ({"max_resources": 2}, {2}),
+        ({"max_resources": 81, "min_resources": 9}, {9, 27, 81}),
+        ({"max_resources": 81, "min_resources": "exhaust"}, {3, 9, 27, 81}),
+    ],
+)
+def test_hyperband_gives_one_in_factor_of_a_parameter(options, levels):
+    search = RandomSearch(Recorder(), {"a": randint(0, 999)}, n_iter=40, refit=False)
+    search.set_params(fidelity=Hyperband("size", **options)).fit(X, y)
+    assert set(search.cv_results_["n_resources"]) == levels
+
+
 @pytest.mark.parametrize("surrogate", ["gp", "tpe"])
 @pytest.mark.parametrize("fidelity", ["halving", "hyperband"])
 def test_given_settings_and_the_estimators_own_get_everything_at_once(
@@ -399,7 +415,7 @@ def test_the_surrogate_learns_what_more_samples_would_give():
         scoring=lambda estimator, X, y: (
             -abs(estimator.a - 300) / 1000 + 0.5 * np.log10(estimator.size)
         ),
-        fidelity=Hyperband("size", max_resources=27),
+        fidelity=Hyperband("size", max_resources=27, min_resources="exhaust"),
     ).fit(X, y)
     settings = [{"a": a} for a in (300, 900)]
     mean = search.surrogate_.predict(settings)
