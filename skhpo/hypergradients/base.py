@@ -257,6 +257,21 @@ class Equations(ABC):
         """
         return None
 
+    def by_features(self, w, u, d_f, params, X, X_new):
+        """Differentiate the Lagrangian by the features of both parts.
+
+        Called where F = 0, ``u`` is the adjoint, and ``d_f`` of shape (n_new, k) the
+        derivative of the held-out loss by the outputs.
+
+        Returns
+        -------
+        factors : tuple of list of (ndarray, ndarray) or None
+            For X and for X_new the pairs, of shape (n, r) and (r, p), whose products
+            add up to the derivative. None if there is no formula; then it is
+            differenced.
+        """
+        return None
+
 
 class Explicit(Equations):
     """Outputs that are a formula of data and parameters, without unknowns.

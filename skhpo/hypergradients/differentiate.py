@@ -19,6 +19,7 @@ from skhpo.hypergradients.base import (
     unpacked,
 )
 from skhpo.hypergradients.chain import Chain, differentiable, equations_of
+from skhpo.hypergradients.features import multiplied_out
 from skhpo.hypergradients.losses import calibrated
 from skhpo.hypergradients.path import MapPath, Path, along, lagrangian_of
 
@@ -151,7 +152,7 @@ class Differentiator:
             if by_column is not None and name in last_scales:
                 slope = float(by_column[last_scales[name]].sum()) / value
             elif name in mapped:
-                moved_X = tangents[mapped[name]]
+                moved_X = tuple(map(multiplied_out, tangents[mapped[name]]))
                 slope = along(partial(lagrangian, params), (X, X_new), moved_X, value)
             elif name.startswith(chain.prefix) and (dF := by_own(name)) is not None:
                 slope = float(u @ dF)

@@ -76,6 +76,9 @@ class HuberEquations(Linear):
     def by_factors(self, w, u, params):
         return super().by_factors(w[:-1], u[:-1], params)
 
+    def by_features(self, w, u, d_f, params, X, X_new):
+        return None
+
     def factor(self, w):
         if len(w) > MAX_FACTORED:
             return None

@@ -175,6 +175,15 @@ class Linear(Equations):
         l1, l2 = self._l1(params), self._l2(params)
         return -(U * (2 * l2 * W + l1 * self._directions(W))).sum(axis=0)
 
+    def by_features(self, w, u, d_f, params, X, X_new):
+        W, b = self._unpack(w)
+        U, ub = self._unpack(u)
+        eta, c = X @ W.T + b, self._factor_of_losses(params)
+        # Of u'F = c sum(G * (X U' + ub)) and more that X has no part in.
+        by_eta = c * self._curvature_product(eta)(X @ U.T + ub)
+        of_train = [(by_eta, W), (c * self._slope(eta, params), U)]
+        return of_train, [(d_f * self._predict(X_new @ W.T + b)[1], W)]
+
     def _directions(self, W):
         """Give the derivative of the l1 penalty by the coefficients."""
         return self.signs

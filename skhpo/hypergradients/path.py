@@ -36,6 +36,7 @@ from skhpo.hypergradients.base import (
     polish,
     solve,
 )
+from skhpo.hypergradients.features import multiplied_out
 
 # Of the last Newton step, relative to w; what is left is a small part of it.
 _TOL = 1e-4
@@ -319,18 +320,33 @@ class MapPath(Solutions):
         self._w, self._place = equations.widened(w), values
         u = -equations.pullback(w, features[1], d_f)
         u = solve(equations, w, u, factor)
-        lagrangian = lagrangian_of(equations, w, u, d_f)
         slopes = {}
         for name, own in self._own.items():
             by_w = equations.by_parameter(w, params, own)
             if by_w is None:
                 by_w = _difference(equations, w, params, own, features[0])
             slopes[name] = float(u @ by_w)
+        factors = equations.by_features(w, u, d_f, params, *features)
         for name, own in self._mapped.items():
-            by_features = partial(lagrangian, params)
-            slopes[name] = along(by_features, features, tangents[own], values[name])
+            if factors is not None:
+                slopes[name] = _contracted(factors, tangents[own])
+                continue
+            by_features = partial(lagrangian_of(equations, w, u, d_f), params)
+            moved = tuple(map(multiplied_out, tangents[own]))
+            slopes[name] = along(by_features, features, moved, values[name])
         of_fit = packed(self._w) if at_fit and equations.unique else None
         return Derivative(float(loss), slopes, of_fit)
+
+
+def _contracted(factors, tangent):
+    """Sum the products of derivatives by features and those of the features."""
+    return float(
+        sum(
+            np.vdot(A, change @ B.T)
+            for pairs, change in zip(factors, tangent, strict=True)
+            for A, B in pairs
+        )
+    )
 
 
 def on_the_way(before, values, share):

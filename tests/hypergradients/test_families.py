@@ -1,5 +1,6 @@
 """Every estimator of the table has the slopes that refits have."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ from skhpo.hypergradients.differentiate import Differentiator
 from skhpo.hypergradients.huber import HuberEquations
 from skhpo.hypergradients.linear import Linear
 from skhpo.hypergradients.losses import CLASSIFICATION, REGRESSION
+from skhpo.hypergradients.path import along, lagrangian_of
 
 NO_PENALTY_ARGUMENT = parse_version(sklearn.__version__) >= parse_version("1.8")
 N_TRAIN = 75
@@ -468,6 +470,35 @@ def test_the_formula_for_scales_of_columns_agrees_with_differences(case, monkeyp
         np.testing.assert_allclose(
             found.slopes[name], expected.slopes[name], rtol=1e-4, atol=1e-7
         )
+
+
+@pytest.mark.parametrize("case", LINEAR, ids=str)
+def test_the_formula_for_features_agrees_with_differences(case):
+    rng = np.random.default_rng(0)
+    X, y = data(case.data)
+    weight = rng.uniform(0.2, 2, N_TRAIN) if case.weighted else None
+    params = {} if weight is None else {"sample_weight": weight}
+    train, _ = parts(X, y, N_TRAIN, params)
+    model = fit(case.estimator, train)
+    equations = equations_of(model)(model, train.X, train.y, weight)
+    both = train.X, X[N_TRAIN:]
+    w, u = equations.w, rng.normal(size=len(equations.w))
+    params = model.get_params(deep=False)
+    d_f = rng.normal(size=equations.outputs(w, params, *both).shape)
+    factors = equations.by_features(w, u, d_f, params, *both)
+    if factors is None:
+        other = not isinstance(equations, Linear)  # of the hinge loss
+        assert other or isinstance(equations, HuberEquations)
+        return
+    tangent = tuple(rng.normal(size=part.shape) for part in both)
+    lagrangian = lagrangian_of(equations, w, u, d_f)
+    expected = along(partial(lagrangian, params), both, tangent, 1.0)
+    found = sum(
+        np.vdot(A @ B, change)
+        for pairs, change in zip(factors, tangent, strict=True)
+        for A, B in pairs
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_slopes_of_scales_are_those_of_refits():

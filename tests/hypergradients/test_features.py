@@ -1,5 +1,7 @@
 """Feature maps beside scikit-learn's own fits, and differences of these."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from gradient_oracle import fit, parts
@@ -13,7 +15,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from skhpo.hypergradients.differentiate import Differentiator
-from skhpo.hypergradients.features import MAPS, NystroemMap, RBFSamplerMap
+from skhpo.hypergradients.features import (
+    MAPS,
+    NystroemMap,
+    RBFSamplerMap,
+    multiplied_out,
+)
+from skhpo.hypergradients.linear import Linear
 from skhpo.hypergradients.losses import REGRESSION, log_loss
 
 RNG = np.random.default_rng(0)
@@ -72,7 +80,9 @@ def test_tangents_are_differences(transformer, names, gamma):
         for side in (1, -1)
     ]
     for part in (0, 1):
-        found = sum(values[n] * way[n] * tangents[n][part] for n in names)
+        found = sum(
+            values[n] * way[n] * multiplied_out(tangents[n][part]) for n in names
+        )
         expected = (ends[0][part] - ends[1][part]) / (2 * h)
         atol = 1e-4 * np.abs(expected).max()
         np.testing.assert_allclose(found, expected, atol=atol)
@@ -85,7 +95,7 @@ def test_samples_that_are_equal_do_not_spoil_tangents():
     (features, _), tangents = feature_map.at({"gamma": 0.2})
     moved, _ = feature_map.at({"gamma": 0.2 + 1e-5})[0]
     # The features turn freely in what is empty; what they multiply to does not.
-    dF = tangents["gamma"][0]
+    dF = multiplied_out(tangents["gamma"][0])
     found = dF @ features.T + features @ dF.T
     expected = (moved @ moved.T - features @ features.T) / 1e-5
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
@@ -189,6 +199,22 @@ def test_slopes_by_tangents_are_differences_of_fits(front, model, own, data):
         np.testing.assert_allclose(
             slope * value, expected, rtol=1e-4, atol=1e-6 * found.loss
         )
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_equations_without_the_formula_for_features_are_differenced(front, monkeypatch):
+    options = front, *MODELS[0], False
+    estimator, train, test, differentiate = pipeline_of(*options)
+    brief = differentiate(fit(estimator, train), train, test, slopes=False)
+    begin = partial(
+        differentiate.path, clone(estimator), train, test, "", brief.solution
+    )
+    expected = begin().at({"f__gamma": 0.2}).slopes
+    monkeypatch.setattr(Linear, "by_features", lambda *args: None)
+    found = begin().at({"f__gamma": 0.2}).slopes
+    assert found.keys() == expected.keys()
+    for name, slope in found.items():
+        np.testing.assert_allclose(slope, expected[name], rtol=1e-6)
 
 
 def test_a_map_before_a_machine_is_differentiated_in_full():
