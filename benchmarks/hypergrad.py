@@ -266,6 +266,7 @@ def concrete_nystroem():
         y=y,
         starts=[dict(zip(names, start, strict=True)) for start in starts],
         n_values=(6, 5),
+        cacheable=True,
     )
 
 
