@@ -109,7 +109,6 @@ def test_a_fit_that_kills_the_search_is_given_up_at_the_fourth_start(tmp_path):
     assert len(fits_of(log)) == 7
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_three_kills_from_outside_do_not_fail_a_healthy_fit(n_jobs, tmp_path):

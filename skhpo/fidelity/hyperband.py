@@ -7,7 +7,7 @@ from skhpo.fidelity.base import Schedule
 
 @dataclass(frozen=True)
 class Hyperband(Schedule):
-    """Run successive halving several times, each time with fewer candidates on more.
+    """Run brackets of successive halving, each with fewer candidates on more.
 
     How little of a resource tells good candidates from bad is not known beforehand.
     So there are brackets [1]_: the first begins with many candidates and little, the
@@ -22,9 +22,10 @@ class Hyperband(Schedule):
     factor : float, default=3
         One in so many candidates goes on, with so many times the resource.
     min_resources : int, "auto" or "exhaust", default="auto"
-        What a candidate gets at least. "auto" means one in `factor` of what there is,
-        or 10,000 samples where these are fewer: with less, other candidates were often
-        the best than with everything. "exhaust" is that of :class:`Halving`.
+        What a candidate gets at least. "auto" means one in `factor` of
+        `max_resources`, or 10,000 samples where these are fewer: with less, other
+        candidates were often the best than with everything. "exhaust" is that of
+        :class:`Halving`.
     max_resources : int or "auto", default="auto"
         What a candidate of the last rungs gets.
     random_state : int, default=0

@@ -16,10 +16,11 @@ u                     (m,)         adjoint: H u = - (df/dw)' l'(f)
 
 With w and u frozen, ``dl/dtheta`` is the partial derivative of the Lagrangian
 ``l(f(w, theta, X, X_new)) + u' F(w, theta, X)``. It is explicit, and smooth where the
-active set does not change, so it is taken by central differences: no fit is repeated,
-and a parameter of a transformer in front, which moves X and X_new, is no different from
-one of the model [1]_. To first order ``l + u' F`` is also the loss at the exact
-solution, so what is left of F tells how loose the fit was.
+active set does not change, so it is taken by central differences, unless the equations
+have a formula for it: no fit is repeated, and a parameter of a transformer in front,
+which moves X and X_new, is no different from one of the model [1]_. To first order
+``l + u' F`` is also the loss at the exact solution, so what is left of F tells how
+loose the fit was.
 
 References
 ----------
@@ -257,17 +258,25 @@ class Equations(ABC):
         """
         return None
 
-    def by_features(self, w, u, d_f, params, X, X_new):
+    def by_features(self, w, u, d_f, X, X_new):
         """Differentiate the Lagrangian by the features of both parts.
 
-        Called where F = 0, ``u`` is the adjoint, and ``d_f`` of shape (n_new, k) the
-        derivative of the held-out loss by the outputs.
+        Called where F = 0.
+
+        Parameters
+        ----------
+        w, u : ndarray of shape (m,)
+            The solution, and the adjoint.
+        d_f : ndarray of shape (n_new, k)
+            Derivative of the held-out loss by the outputs.
+        X, X_new : {ndarray, sparse matrix} of shape (n, p) and (n_new, p)
+            Features.
 
         Returns
         -------
-        factors : tuple of list of (ndarray, ndarray) or None
-            For X and for X_new the pairs, of shape (n, r) and (r, p), whose products
-            add up to the derivative. None if there is no formula; then it is
+        pairs : tuple of list of (ndarray, ndarray) or None
+            For X the pairs, of shape (n, r) and (r, p), whose products add up to the
+            derivative, and those for X_new. None if there is no formula; then it is
             differenced.
         """
         return None

@@ -76,8 +76,8 @@ class HuberEquations(Linear):
     def by_factors(self, w, u, params):
         return super().by_factors(w[:-1], u[:-1], params)
 
-    def by_features(self, w, u, d_f, params, X, X_new):
-        return None
+    def by_features(self, w, u, d_f, X, X_new):
+        return None  # the scale is one more unknown
 
     def factor(self, w):
         if len(w) > MAX_FACTORED:

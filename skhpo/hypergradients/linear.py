@@ -4,6 +4,7 @@
 symbol                shape        meaning
 ====================  ===========  ====================================================
 W, b                  (k, p), (k,) coefficients and intercepts, one row for each output
+U, ub                 (k, p), (k,) their parts of the adjoint u
 A                     (k, p)       active coefficients: all, or with l1 those not zero
 eta                   (n, k)       X W' + b
 s                     (n,)         weights of samples, times those of their classes
@@ -41,7 +42,10 @@ _COUNTS_WEIGHTS = "sample_weight" in signature(compute_class_weight).parameters
 
 
 class Linear(Equations):
-    """What the linear models share; a model gives loss and penalty as hooks."""
+    """What the linear models share; a model gives loss and penalty as hooks.
+
+    One that changes ``residual`` or ``outputs`` gives its own ``by_features``, or None.
+    """
 
     _of_losses = ()  # parameters on which the losses depend
     _quadratic = False  # whether their second derivatives are the same everywhere
@@ -175,13 +179,13 @@ class Linear(Equations):
         l1, l2 = self._l1(params), self._l2(params)
         return -(U * (2 * l2 * W + l1 * self._directions(W))).sum(axis=0)
 
-    def by_features(self, w, u, d_f, params, X, X_new):
+    def by_features(self, w, u, d_f, X, X_new):
         W, b = self._unpack(w)
         U, ub = self._unpack(u)
-        eta, c = X @ W.T + b, self._factor_of_losses(params)
-        # Of u'F = c sum(G * (X U' + ub)) and more that X has no part in.
+        eta, c = X @ W.T + b, self._factor_of_losses(self.params)
+        # u'F is c sum(G * (X U' + ub)) and what X has no part in; X moves G by eta.
         by_eta = c * self._curvature_product(eta)(X @ U.T + ub)
-        of_train = [(by_eta, W), (c * self._slope(eta, params), U)]
+        of_train = [(by_eta, W), (c * self._slope(eta, self.params), U)]
         return of_train, [(d_f * self._predict(X_new @ W.T + b)[1], W)]
 
     def _directions(self, W):

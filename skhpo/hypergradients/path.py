@@ -326,25 +326,26 @@ class MapPath(Solutions):
             if by_w is None:
                 by_w = _difference(equations, w, params, own, features[0])
             slopes[name] = float(u @ by_w)
-        factors = equations.by_features(w, u, d_f, params, *features)
+        pairs = equations.by_features(w, u, d_f, *features)
+        lagrangian = lagrangian_of(equations, w, u, d_f)
         for name, own in self._mapped.items():
-            if factors is not None:
-                slopes[name] = _contracted(factors, tangents[own])
-                continue
-            by_features = partial(lagrangian_of(equations, w, u, d_f), params)
-            moved = tuple(map(multiplied_out, tangents[own]))
-            slopes[name] = along(by_features, features, moved, values[name])
+            if pairs is None:
+                moved = tuple(map(multiplied_out, tangents[own]))
+                by_features = partial(lagrangian, params)
+                slopes[name] = along(by_features, features, moved, values[name])
+            else:
+                slopes[name] = _contracted(pairs, tangents[own])
         of_fit = packed(self._w) if at_fit and equations.unique else None
         return Derivative(float(loss), slopes, of_fit)
 
 
-def _contracted(factors, tangent):
-    """Sum the products of derivatives by features and those of the features."""
+def _contracted(pairs, tangent):
+    """Multiply the derivative by features with theirs, and sum over both parts."""
     return float(
         sum(
             np.vdot(A, change @ B.T)
-            for pairs, change in zip(factors, tangent, strict=True)
-            for A, B in pairs
+            for of_part, change in zip(pairs, tangent, strict=True)
+            for A, B in of_part
         )
     )
 

@@ -162,7 +162,7 @@ def test_workers_change_nothing(cls, backend, n_jobs):
         scoring=["accuracy", "neg_log_loss"],
         refit="neg_log_loss",
         random_state=0,
-        fidelity=Hyperband("n_estimators", max_resources=12),
+        fidelity=Hyperband("n_estimators", max_resources=12, min_resources=1),
     )
     anew = clone(search).set_params(reuse=False).fit(X, y)
     with parallel_config(backend, n_jobs=n_jobs):
