@@ -99,7 +99,8 @@ def test_what_is_complete_is_kept_and_the_interrupt_goes_on(tmp_path, options, n
         time.sleep(0.02)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
-    assert errors.rstrip().endswith("KeyboardInterrupt")
+    # Behind it joblib may say that files were gone which it wanted to remove.
+    assert "KeyboardInterrupt" in errors.splitlines()
     params = [{"level": 0.0}, {"level": 1.0}]
     assert json.loads(output) == [params, {"level": 1.0}, "interrupted"]
     assert left_of(log) == []
