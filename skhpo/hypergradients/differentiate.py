@@ -19,9 +19,8 @@ from skhpo.hypergradients.base import (
     unpacked,
 )
 from skhpo.hypergradients.chain import Chain, differentiable, equations_of
-from skhpo.hypergradients.features import multiplied_out
 from skhpo.hypergradients.losses import calibrated
-from skhpo.hypergradients.path import MapPath, Path, along, lagrangian_of
+from skhpo.hypergradients.path import MapPath, Path, by_tangent, lagrangian_of
 
 # Differences of a smooth function with STEP and with half of it agree to so much.
 _AGREEMENT = 1e-2
@@ -119,12 +118,14 @@ class Differentiator:
             if solution is not None:
                 f = equations.outputs(equations.w, params, X, X_new)
                 return Derivative(float(held_out(f)[0]), {}, packed(solution))
-        w, u, loss, lagrangian = _solve(equations, params, X, X_new, held_out)
-        if lagrangian is None:
+        w, u, loss, d_f = _solve(equations, params, X, X_new, held_out)
+        if d_f is None:
             return Derivative(loss, {})
         if not self.polished:
             f = equations.outputs(equations.w, params, X, X_new)
             return Derivative(float(held_out(f)[0]), {})
+
+        lagrangian = lagrangian_of(equations, w, u, d_f)
 
         def moved(name, value):
             if name.startswith(chain.prefix):
@@ -152,8 +153,8 @@ class Differentiator:
             if by_column is not None and name in last_scales:
                 slope = float(by_column[last_scales[name]].sum()) / value
             elif name in mapped:
-                moved_X = tuple(map(multiplied_out, tangents[mapped[name]]))
-                slope = along(partial(lagrangian, params), (X, X_new), moved_X, value)
+                at = equations, w, u, d_f, params, (X, X_new)
+                slope = by_tangent(*at, tangents[mapped[name]], value)
             elif name.startswith(chain.prefix) and (dF := by_own(name)) is not None:
                 slope = float(u @ dF)
             else:
@@ -330,7 +331,7 @@ def _can_look(chain, names):
 
 
 def _solve(equations, params, X, X_new, held_out):
-    """Give w, u, the loss, and the Lagrangian with both frozen."""
+    """Give w, u, the loss, and its derivative by the outputs; None if it has none."""
     w, factor, _ = polish(equations, params, X)
     loss, d_f = held_out(equations.outputs(w, params, X, X_new))
     if not (np.isfinite(loss) and np.isfinite(d_f).all()):
@@ -341,7 +342,7 @@ def _solve(equations, params, X, X_new, held_out):
     if not equations.polished:
         _check_converged(equations, loss, u @ equations.residual(w, params, X))
 
-    return w, u, float(loss), lagrangian_of(equations, w, u, d_f)
+    return w, u, float(loss), d_f
 
 
 def _difference(function, name, value, step=STEP):

@@ -18,9 +18,8 @@ phi                   (n, m)       K N, or sqrt(2 / m) cos(sqrt(2 gamma) X W + b
 In ``d phi = dK N + K dN`` the latter is that of a function of a symmetric matrix,
 ``q_i' dN q_j = D_ij q_i' dA q_j`` with the divided differences
 ``D_ij = (g(a_i) - g(a_j)) / (a_i - a_j)`` [1]_. B does not change with v, nor does what
-was drawn, so both are kept. A path of a linear model needs ``d phi`` times a few
-vectors, which takes n m steps in place of n m^2; so that of a Nystroem map is given as
-products.
+was drawn, so both are kept. A linear model needs ``d phi`` times a few vectors, which
+takes n m steps in place of n m^2; so that of a Nystroem map is given as products.
 
 References
 ----------

@@ -72,6 +72,40 @@ def lagrangian_of(equations, w, u, d_f):
     return lagrangian
 
 
+def by_tangent(equations, w, u, d_f, params, X, tangent, scale):
+    """Differentiate the Lagrangian along a change of features.
+
+    Parameters
+    ----------
+    equations, w, u, d_f
+        As :func:`lagrangian_of` takes them.
+    params : dict of str to object
+        Parameters of the estimator.
+    X : tuple of {ndarray, sparse matrix}
+        The features of both parts.
+    tangent : tuple of {ndarray, Tangent}
+        Their derivatives by a hyperparameter.
+    scale : float
+        Size of the hyperparameter.
+
+    Returns
+    -------
+    slope : float
+        By the formula of the equations, else by a central difference.
+    """
+    pairs = equations.by_features(w, u, d_f, *X)
+    if pairs is None:
+        lagrangian = partial(lagrangian_of(equations, w, u, d_f), params)
+        return along(lagrangian, X, tuple(map(multiplied_out, tangent)), scale)
+    return float(
+        sum(
+            np.vdot(A, change @ B.T)
+            for of_part, change in zip(pairs, tangent, strict=True)
+            for A, B in of_part
+        )
+    )
+
+
 def along(function, X, tangent, scale):
     """Differentiate a function of features along a change of them.
 
@@ -326,28 +360,11 @@ class MapPath(Solutions):
             if by_w is None:
                 by_w = _difference(equations, w, params, own, features[0])
             slopes[name] = float(u @ by_w)
-        pairs = equations.by_features(w, u, d_f, *features)
-        lagrangian = lagrangian_of(equations, w, u, d_f)
         for name, own in self._mapped.items():
-            if pairs is None:
-                moved = tuple(map(multiplied_out, tangents[own]))
-                by_features = partial(lagrangian, params)
-                slopes[name] = along(by_features, features, moved, values[name])
-            else:
-                slopes[name] = _contracted(pairs, tangents[own])
+            at = equations, w, u, d_f, params, features
+            slopes[name] = by_tangent(*at, tangents[own], values[name])
         of_fit = packed(self._w) if at_fit and equations.unique else None
         return Derivative(float(loss), slopes, of_fit)
-
-
-def _contracted(pairs, tangent):
-    """Multiply the derivative by features with theirs, and sum over both parts."""
-    return float(
-        sum(
-            np.vdot(A, change @ B.T)
-            for of_part, change in zip(pairs, tangent, strict=True)
-            for A, B in of_part
-        )
-    )
 
 
 def on_the_way(before, values, share):
