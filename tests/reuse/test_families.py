@@ -87,7 +87,7 @@ def test_shared_fits_equal_separate_fits(cls, close, seed):
 @pytest.mark.slow
 @every_member
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_shared_fits_equal_separate_fits_in_many_cases(cls, close, seed):
     check_shared_fits(cls, close, seed)
 

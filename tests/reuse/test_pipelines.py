@@ -158,7 +158,7 @@ def test_pipelines_equal_separate_fits_to_the_last_bit(title, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("title", SEARCHES)
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_pipelines_equal_separate_fits_in_many_cases(title, seed):
     check_pipelines(title, seed)
 

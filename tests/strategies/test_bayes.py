@@ -197,8 +197,8 @@ def test_a_candidate_depends_on_the_trials_that_lie_the_lag_back(
         return smooth(params) if number < differs_from else 100.0 * number
 
     options = {"max_pending": max_pending, "surrogate": surrogate}
-    one = params_of(run(MIXED, smooth, 20, **options))
-    two = params_of(run(MIXED, other, 20, **options))
+    one = params_of(run(MIXED, smooth, 16, **options))
+    two = params_of(run(MIXED, other, 16, **options))
     same = differs_from + max_pending
     assert one[:same] == two[:same]
     # Otherwise nothing is learnt.
@@ -230,14 +230,12 @@ def test_scale_and_place_of_the_scores_do_not_matter(spec, surrogate):
         params_of(run(spec, transformed, 14, surrogate=surrogate))
         for transformed in [
             score,
-            lambda params: 4 * score(params) + 64,
-            lambda params: 2.0**-20 * score(params),
+            lambda params: 2.0**-20 * score(params) + 2.0**-14,
             lambda params: -score(params),
         ]
     ]
     assert runs[1] == runs[0]
-    assert runs[2] == runs[0]
-    assert runs[3] != runs[0]
+    assert runs[2] != runs[0]
 
 
 def test_proposals_do_not_depend_on_the_global_generator():
@@ -367,7 +365,7 @@ def test_predictions_are_not_far_from_the_scores(score, surrogate):
     strategy, trials = run(MIXED, SCORES[score](), 9, surrogate=surrogate)
     told = [np.mean([split.test_scores for split in t.splits]) for t in trials]
     told = [value for value in told if np.isfinite(value)]
-    new = params_of((None, run(MIXED, lambda p: 0.0, 25, random_state=9)[1]))
+    new = [c.params for c in RandomStrategy(Space(MIXED), 25, 9).ask(25)]
     mean, std = strategy.predictor().predict(new, return_std=True)
     margin = np.ptp(told)
     assert np.isfinite(mean).all()
