@@ -79,7 +79,7 @@ def check_shared_fits(cls, close, seed):
 
 @every_member
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 def test_shared_fits_equal_separate_fits(cls, close, seed):
     check_shared_fits(cls, close, seed)
 
