@@ -21,6 +21,7 @@ from skhpo._evaluation.scores import (
     from_signal,
     real_scores,
 )
+from skhpo._evaluation.steps import SharedSteps
 from skhpo._evaluation.stops import watch_callbacks
 from skhpo._evaluation.trust import (
     cannot_write,
@@ -366,13 +367,14 @@ class Evaluator:
         if len({get_tags(each).input_tags.pairwise for each in estimators}) > 1:
             return {}
         place, safe = batch[0].place, self.scorer_cannot_write
-        share = self.splits.may_share(estimators[0]) and all(
-            map(self._leaves_data_alone, estimators, batch)
-        )
+        alone = all(map(self._leaves_data_alone, estimators, batch))
+        share = alone and self.splits.may_share(estimators[0])
         train = self.splits.train(place, estimators[0], share=share)
         if self.return_train_score and may_be_sorted(train.X):
             return {}  # each is scored on what its own fit has made of the order
         answers, fit_time = {}, 0.0
+        of_test, of_train = SharedSteps(), SharedSteps()
+        for_test, for_train = (of_test, of_train) if alone and safe else (None, None)
         views = fitted(
             estimators,
             train.X,
@@ -398,14 +400,14 @@ class Evaluator:
                 part = self.splits.train(place, estimator, share=False)
             if not self._scorer_asks_only:
                 estimator = own_copy(estimator, [(train.X, part.X), (train.y, part.y)])
-            start = time.time()
+            start, before = time.time(), of_test.seconds
             test = self.splits.test(place, estimator, share=share and safe)
-            test_scores = self._score_test(estimator, test, batch[i])
-            score_time = time.time() - start
+            test_scores = self._score_test(estimator, test, batch[i], for_test)
+            score_time = time.time() - start - (of_test.seconds - before)
             train_scores = None
             if self.return_train_score:
                 part = part._replace(params=self.splits.train_score_params(place))
-                train_scores = self._score(estimator, part, batch[i])
+                train_scores = self._score(estimator, part, batch[i], for_train)
             answers[i] = test_scores, train_scores, score_time
             if on_progress is not None:
                 on_progress()
@@ -414,7 +416,7 @@ class Evaluator:
                 test_scores,
                 train_scores,
                 fit_time / len(answers),
-                score_time,
+                score_time + of_test.seconds / len(answers),
                 group=batch[0].group,
             )
             for i, (test_scores, train_scores, score_time) in answers.items()
@@ -533,19 +535,30 @@ class Evaluator:
                 )
                 self._fit(estimator, train, None)
 
-    def _score_test(self, estimator, test, unit):
+    def _score_test(self, estimator, test, unit, steps=None):
         if not test.shared:
-            return self._score(estimator, test, unit)
+            return self._score(estimator, test, unit, steps)
         try:
-            return real_scores(estimator, test, self.scorer, "raise", unit)
+            return self._score_behind(estimator, test, unit, steps)
         except Exception:
             # Let it fail once more on data of its own: then the failure, and what
             # scikit-learn makes of it, has nothing to do with sharing.
             test = self.splits.test(unit.place, estimator, share=False)
             return self._score(estimator, test, unit)
 
-    def _score(self, estimator, part, unit):
+    def _score(self, estimator, part, unit, steps=None):
+        if steps is not None:
+            try:
+                return self._score_behind(estimator, part, unit, steps)
+            except Exception:
+                pass  # it fails once more as a whole, if that is not for the sharing
         return real_scores(estimator, part, self.scorer, self.error_score, unit)
+
+    def _score_behind(self, estimator, part, unit, steps):
+        """Score behind the steps that it may share; what fails raises."""
+        if steps is not None:
+            estimator, part = steps.strip(estimator, part)
+        return real_scores(estimator, part, self.scorer, "raise", unit)
 
     def _may_share(self, estimator, unit):
         if unit.context is not None or not self.splits.may_share(estimator):

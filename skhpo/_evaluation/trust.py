@@ -1,5 +1,7 @@
 """Whose code leaves data and estimators as they are: they may be shared with it."""
 
+from types import FunctionType
+
 import numpy as np
 
 from skhpo._sklearn import MultimetricScorer
@@ -9,19 +11,28 @@ def cannot_write(value):
     """Tell whether `value` leaves the data it is given as they are.
 
     True for scikit-learn's classes and ours (exact type, all the way down) that are not
-    told to save a copy; they are tested to accept read-only data. A function of the
-    user's may do anything.
+    told to save a copy, and for their functions; they are tested to accept read-only
+    data. A function of the user's may do anything.
     """
     if isinstance(value, list | tuple):
         return all(cannot_write(item) for item in value)
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return type(value).__module__.startswith(("sklearn.", "skhpo.")) and all(
+    if isinstance(value, type):
+        return issubclass(value, np.generic)  # a dtype
+    if hasattr(value, "get_params"):
+        return _is_known(type(value)) and all(
             cannot_write(param) and not ("copy" in name and param is False)
             for name, param in value.get_params(deep=False).items()
         )
-    if isinstance(value, type) and issubclass(value, np.generic):
-        return True  # a dtype
+    if isinstance(value, FunctionType):
+        return _is_known(value)
+    if type(value).__name__ == "make_column_selector":
+        return _is_known(type(value))
     return not callable(value)
+
+
+def _is_known(value):
+    """Tell whether a class or function is scikit-learn's or ours."""
+    return str(value.__module__).startswith(("sklearn.", "skhpo."))
 
 
 def scorer_cannot_write(scorer):

@@ -52,10 +52,11 @@ from skhpo.reuse.base import (
     fit,
     may_be_sorted,
     own_copy,
+    untouched,
     values_of,
 )
 from skhpo.reuse.growth import Growth
-from skhpo.reuse.pipeline import Pipelines
+from skhpo.reuse.pipeline import Pipelines, is_passthrough
 from skhpo.reuse.selftest import holds
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "fitted",
     "group_key",
     "grown",
+    "is_passthrough",
     "is_size",
     "is_whole",
     "leader",
@@ -73,6 +75,7 @@ __all__ = [
     "may_grow",
     "may_share",
     "own_copy",
+    "untouched",
     "views",
 ]
 

@@ -287,6 +287,16 @@ def untouched(X):
 
     Support vector machines and others sort a sparse matrix in place. Its values stay
     the same, but what comes later sums them in another order.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix
+        Data or features.
+
+    Returns
+    -------
+    X : array-like or sparse matrix
+        Itself unless it is a sparse matrix whose entries are not in order.
     """
     # Its own copy may have indices of another type.
     return deepcopy(X) if may_be_sorted(X) else X

@@ -344,7 +344,18 @@ def _is_nothing(steps):
 
 
 def is_passthrough(step):
-    """Tell whether a step leaves the data as they are."""
+    """Tell whether a step leaves the data as they are.
+
+    Parameters
+    ----------
+    step : estimator, str or None
+        Of a pipeline.
+
+    Returns
+    -------
+    is_passthrough : bool
+        False for an estimator.
+    """
     return step is None or isinstance(step, str)
 
 

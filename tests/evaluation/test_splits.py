@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import make_regression
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, KFold
@@ -78,6 +80,10 @@ def test_shared_parts_stay_under_the_cap(monkeypatch):
         (make_pipeline(StandardScaler(copy=False), Ridge()), False),
         (make_pipeline(FunctionTransformer(np.negative), Ridge()), False),
         (make_pipeline("passthrough", Ridge()), True),
+        (make_pipeline(SelectKBest(f_regression), Ridge()), True),
+        (make_pipeline(SelectKBest(lambda X, y: X[0]), Ridge()), False),
+        (make_column_transformer((Ridge(), make_column_selector("a"))), True),
+        (make_column_transformer((Ridge(), lambda X: [0])), False),
         (type("Mine", (Ridge,), {})(), False),
     ],
 )
