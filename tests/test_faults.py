@@ -111,6 +111,7 @@ def test_a_fit_that_kills_the_search_is_given_up_at_the_fourth_start(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.slow
 def test_three_kills_from_outside_do_not_fail_a_healthy_fit(n_jobs, tmp_path):
     search = GridSearch(
         Slow(seconds=0.5),
@@ -526,6 +527,7 @@ def test_a_full_disk_ends_the_search_and_nothing_recorded_is_lost(tmp_path):
 @pytest.mark.filterwarnings("ignore:.* have been cancelled")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("n_written", range(1, 12))
+@pytest.mark.slow
 def test_no_write_that_fails_hangs_the_search(n_jobs, n_written, tmp_path, monkeypatch):
     path, left = tmp_path / "a", [n_written]
 

@@ -205,6 +205,7 @@ def test_a_candidate_that_is_cut_off_ranks_last_and_has_no_mean():
     assert search.trials_[1].splits[1] is None
 
 
+@pytest.mark.slow
 def test_a_callable_refit_sees_complete_candidates_only():
     grid = [
         {"level": [3.0], "deed": ["hang"], "where": [y[0]]},
@@ -243,6 +244,7 @@ def test_limits_are_checked_before_any_fit(name, value, tmp_path):
     assert fits_of(log) == []
 
 
+@pytest.mark.slow
 def test_learning_searches_choose_the_same_with_limits():
     space = {"alpha": loguniform(1e-3, 1e3)}
     for kind, options in (
@@ -322,12 +324,14 @@ def _assumes_finite(estimator, X, y):
     return float(get_config()["assume_finite"])
 
 
+@pytest.mark.slow
 def test_grids_may_be_endless_where_there_is_a_timeout():
     space = {"level": range(10**6), "where": range(10**6)}
     search = GridSearch(Misbehaving(), space, cv=CV, timeout=6.0).fit(X, y)
     assert search.stop_reason_ == "timeout reached"
 
 
+@pytest.mark.slow
 def test_progress_counts_what_is_complete_behind_a_fit_that_hangs(capsys):
     bad = {"level": [0.0], "deed": ["hang"], "where": [y[0]]}
     grid = [bad, {"level": [1.0, 2.0]}]
@@ -375,6 +379,7 @@ class _Sleepy:
         return domain.from_uniform(rng.random((8, domain.n_columns)))
 
 
+@pytest.mark.slow
 def test_a_search_that_goes_on_keeps_its_timeout_while_it_recalls(tmp_path):
     search = BayesSearch(
         Ridge(),
@@ -398,6 +403,7 @@ def test_a_search_that_goes_on_keeps_its_timeout_while_it_recalls(tmp_path):
 
 @pytest.mark.parametrize("options", [{"fit_timeout": 50}, {"n_jobs": 2}], ids=str)
 @pytest.mark.parametrize("what", ["changed", "deleted"])
+@pytest.mark.slow
 def test_a_mapped_file_may_hold_something_else_than_the_array(what, options, tmp_path):
     data = np.random.default_rng(0).normal(size=(50_000, 3))
     data.tofile(tmp_path / "x")

@@ -373,8 +373,9 @@ class Evaluator:
         if self.return_train_score and may_be_sorted(train.X):
             return {}  # each is scored on what its own fit has made of the order
         answers, fit_time = {}, 0.0
-        of_test, of_train = SharedSteps(), SharedSteps()
-        for_test, for_train = (of_test, of_train) if alone and safe else (None, None)
+        of_test, for_test, for_train = SharedSteps(), None, None
+        if alone and safe:
+            for_test, for_train = of_test, SharedSteps()
         views = fitted(
             estimators,
             train.X,
@@ -551,7 +552,7 @@ class Evaluator:
             try:
                 return self._score_behind(estimator, part, unit, steps)
             except Exception:
-                pass  # it fails once more as a whole, if that is not for the sharing
+                pass  # then it does so as a whole, unless that was due to sharing
         return real_scores(estimator, part, self.scorer, self.error_score, unit)
 
     def _score_behind(self, estimator, part, unit, steps):

@@ -9,10 +9,10 @@ from skhpo.reuse import is_passthrough, untouched
 
 
 class SharedSteps:
-    """Transforms a part once by each fitted step, however many pipelines have it.
+    """Transforms a part by fitted pipelines, but not by a step of the one before again.
 
-    It remembers the steps of the pipeline before, so that those which come one after
-    the other, depth first, share what they can, and little is in memory at a time.
+    Of pipelines that come depth first each step so transforms once, and little is in
+    memory at a time.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class SharedSteps:
         Returns
         -------
         estimator : estimator
-            The last step; what was given if it is no pipeline, or the scorer has to
-            see it.
+            The last step; what was given if it is no pipeline, ends with
+            "passthrough", or there are score parameters.
         part : Part
             What the last step sees.
         """
@@ -54,7 +54,7 @@ class SharedSteps:
                 start = time.time()
                 features = step.transform(X)
                 self.seconds += time.time() - start
-                if type(features) is np.ndarray:
+                if type(features) is np.ndarray and features is not X:
                     features.flags.writeable = False
                 self._known.append((step, features))
             X = untouched(self._known[number][1])

@@ -1,38 +1,43 @@
 """Whose code leaves data and estimators as they are: they may be shared with it."""
 
-from types import FunctionType
+import sys
 
 import numpy as np
 
 from skhpo._sklearn import MultimetricScorer
+
+# Of scikit-learn's, those that draw nothing.
+_SCORES = "chi2", "f_classif", "f_regression", "r_regression"
 
 
 def cannot_write(value):
     """Tell whether `value` leaves the data it is given as they are.
 
     True for scikit-learn's classes and ours (exact type, all the way down) that are not
-    told to save a copy, and for their functions; they are tested to accept read-only
-    data. A function of the user's may do anything.
+    told to save a copy, and for the functions by which features are scored; they are
+    tested to accept read-only data. A function of the user's may do anything.
     """
     if isinstance(value, list | tuple):
         return all(cannot_write(item) for item in value)
     if isinstance(value, type):
         return issubclass(value, np.generic)  # a dtype
     if hasattr(value, "get_params"):
-        return _is_known(type(value)) and all(
+        return _is_known(value) and all(
             cannot_write(param) and not ("copy" in name and param is False)
             for name, param in value.get_params(deep=False).items()
         )
-    if isinstance(value, FunctionType):
-        return _is_known(value)
     if type(value).__name__ == "make_column_selector":
-        return _is_known(type(value))
-    return not callable(value)
+        return _is_known(value)
+    return not callable(value) or _scores_features(value)
 
 
 def _is_known(value):
-    """Tell whether a class or function is scikit-learn's or ours."""
-    return str(value.__module__).startswith(("sklearn.", "skhpo."))
+    return type(value).__module__.startswith(("sklearn.", "skhpo."))
+
+
+def _scores_features(function):
+    module = sys.modules.get("sklearn.feature_selection")
+    return any(function is getattr(module, name, None) for name in _SCORES)
 
 
 def scorer_cannot_write(scorer):

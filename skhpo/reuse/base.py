@@ -28,7 +28,7 @@ TOLERANCE = 1e-10
 
 _SCALARS = (bool, int, float, complex, str, bytes, NoneType, np.generic)
 # Parameters that make a fit depend on others, or print, unless they are false.
-_OFF = ("warm_start", "oob_score", "verbose")
+_OFF = ("warm_start", "oob_score", "verbose", "sample_posterior")
 # What an estimator may have been told besides its parameters; clones keep it.
 _ADDED = {"_sklearn_output_config", "_metadata_request"}
 # When a random_state of None does no harm, by name of the class.

@@ -9,8 +9,10 @@ from oracle import assert_same_results
 from scipy.sparse import csr_matrix
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_selection import SelectKBest
-from sklearn.linear_model import LogisticRegression
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -112,6 +114,18 @@ def test_a_score_that_fails_is_scikit_learns():
         assert np.isnan(results["mean_train_score"]).all()
         found.append({text.splitlines()[-1] for text in texts})
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("scoring", ["r2", ["r2", "neg_mean_squared_error"]])
+def test_each_candidate_has_its_own_draws_of_missing_values(scoring):
+    holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    imputer = IterativeImputer(sample_posterior=True, random_state=0, max_iter=2)
+    search = make_pipeline(imputer, Ridge()), {"ridge__alpha": [0.1, 1.0, 10.0]}
+    options = dict(cv=3, return_train_score=True, scoring=scoring, refit=False)
+    found, expected = (
+        cls(*search, **options).fit(holes, y) for cls in (GridSearch, GridSearchCV)
+    )
+    assert_same_results(found.cv_results_, expected.cv_results_)
 
 
 def unsorted(X):
