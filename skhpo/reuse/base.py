@@ -27,7 +27,7 @@ from sklearn.base import clone
 TOLERANCE = 1e-10
 
 _SCALARS = (bool, int, float, complex, str, bytes, NoneType, np.generic)
-# Parameters that make a fit depend on others, or print, unless they are false.
+# Parameters that make a fit depend on others, print, or draw later, unless false.
 _OFF = ("warm_start", "oob_score", "verbose", "sample_posterior")
 # What an estimator may have been told besides its parameters; clones keep it.
 _ADDED = {"_sklearn_output_config", "_metadata_request"}
